@@ -13,6 +13,7 @@ from tests.tables.test_refunds import ORDER, block_refunds, pass_refund_window
 from tests.tables.test_round_trips import READ, record_calls
 from tests.tables.test_sessions import open_session, pay_session
 from tuition.core import timestamps
+from tuition.storage import dynamodb
 
 
 def shown_enrollments(tuition: Harness, student: Student) -> dict[str, Any]:
@@ -196,3 +197,28 @@ def test_an_open_payment_says_how_it_is_resumed_with_its_discount(
     paid = Student(f"{student.sub}-paid")
     buy(tuition, paid)
     assert tuition.payments(paid).body["payments"][0]["resume"] is None
+
+
+@pytest.mark.parametrize("end", ["expired", "paid"])
+def test_a_payment_that_changes_between_two_reads_is_shown_with_its_enrollment(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    session = open_session(tuition, student).body["session_id"]
+    if end == "paid":
+        pay_session(tuition, session)
+    else:
+        tuition.at_stripe("POST", f"/v1/checkout/sessions/{session}/expire")
+    read, reads = dynamodb.batch_get, list[int]()
+
+    def read_after_the_webhooks(*of: Any) -> Any:
+        if not reads:
+            tuition.deliver_all()
+        reads.append(1)
+        return read(*of)
+
+    monkeypatch.setattr(dynamodb, "batch_get", read_after_the_webhooks)
+    shown = shown_enrollments(tuition, student)["enrollments"]
+    if end == "paid":
+        assert (shown["DP"]["status"], shown["DP"]["payment"]["status"]) == ("ENROLLED", "SUCCEEDED")
+    else:
+        assert shown == {}

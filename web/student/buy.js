@@ -31,9 +31,6 @@ export async function paidView(context, id) {
   await buyView(context, track, { paid: id });
 }
 
-/** Whether a payment gives access, also a moment before the enrollment is seen that was committed with it. */
-const isPaid = (payment) => payment?.status === "SUCCEEDED" && !payment.no_access_reason;
-
 /** Show the enrollment or the payment in progress, if there is one; the payment form otherwise. */
 async function showCurrentState(context, track, options = {}) {
   show(context.main, track.title, loading(words.loading));
@@ -47,7 +44,7 @@ async function showCurrentState(context, track, options = {}) {
   const canBuy = actions.includes("complete") || actions.includes("enroll");
   if (actions.includes("learn")) states.showAlreadyEnrolled(context.main, track, payment);
   else if (payment?.verify_by) states.showVerification(context.main, track, sentence);
-  else if (actions.includes("view") || isPaid(payment)) await follow(context, track, payment.payment_id);
+  else if (actions.includes("view")) await follow(context, track, payment.payment_id);
   else if (!canBuy) states.showNothingToBuy(context.main, track, sentence);
   else if (currentUser()?.email_verified === false) await showUnverifiedEmail(context, track);
   else {

@@ -48,6 +48,8 @@ RELEASE_CHECK = Limit(3, base_s=1)
 """Test events to the webhook's new version. One that fails by chance must not undo a release."""
 TASK_WAIT = Limit(400, base_s=2, max_s=4)
 """Looks of the reconciler at tasks that its workers hold: 2 s apart on average, so that one run waits 15 minutes."""
+ENROLLMENTS_READ = Limit(3, base_s=0)
+"""Reads of enrollments and of their payments: a commit between the two changes both, and only one is seen changed."""
 AUDIT_READ = Limit(3, base_s=0)
 """Reads of a payment and its audit trail: a commit between the two would look like tampering."""
 

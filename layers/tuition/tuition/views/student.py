@@ -1,11 +1,13 @@
 """The views of a student: their payments and their enrollments."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
+from tuition import retry
 from tuition.core import catalog, explanation, purchase_blocks
 from tuition.core.catalog import Track
-from tuition.core.enrollment import Status
+from tuition.core.enrollment import Enrollment, Status
 from tuition.core.errors import NotFound
+from tuition.core.payment import Payment, grants_access
 from tuition.settings import settings
 from tuition.storage import dynamodb, keys, mapping, queries
 from tuition.storage.dynamodb import Item
@@ -29,37 +31,64 @@ def payments(user_id: str, limit: int, cursor: str | None) -> dict[str, Any]:
     }
 
 
+class _Stored(NamedTuple):
+    """The items of a user, read as one commit has left them.
+
+    `items` are the user's raw items by sort key, `stored` the enrollments among them by track, and `shown` the payments
+    that decide these. `customer` and `switch` are the raw items of the user's customer and of the switch of all sales.
+    """
+
+    items: dict[str, Item]
+    stored: dict[str, Enrollment]
+    shown: dict[str, Payment]
+    customer: Item | None
+    switch: Item | None
+
+
+def _read(user_id: str) -> _Stored:
+    """Read a user's enrollments and their payments: one query and one batch read, again if a commit came in between."""
+    for _ in retry.attempts(retry.ENROLLMENTS_READ):
+        items = queries.user_items(user_id)
+        stored = {track: mapping.enrollment_from_raw(items[track]) for track in catalog.tracks() if track in items}
+        current = {track: enrollment.current_payment for track, enrollment in stored.items()}
+        raw = dynamodb.batch_get(
+            {
+                PaymentItem: [keys.payment_key(payment_id) for payment_id in current.values() if payment_id],
+                CustomerItem: [keys.customer_key(user_id)],
+                CursorItem: [keys.cursor_key(keys.SELLING)],
+            }
+        )
+        by_id = {payment.payment_id: payment for payment in map(mapping.payment_from_raw, raw[PaymentItem])}
+        shown = {track: by_id[payment_id] for track, payment_id in current.items() if payment_id in by_id}
+        if all(_agree(stored[track], payment) for track, payment in shown.items()):
+            break
+    return _Stored(items, stored, shown, next(iter(raw[CustomerItem]), None), next(iter(raw[CursorItem]), None))
+
+
+def _agree(enrollment: Enrollment, payment: Payment) -> bool:
+    """Whether an enrollment and one of its payments were read as one commit has left them."""
+    standing = enrollment.standings[payment.payment_id]
+    return (standing.open, standing.grants) == (payment.open, grants_access(payment))
+
+
 def enrollments(user_id: str) -> dict[str, Any]:
     """Return a user's enrollments with progress and the payment that decides each, and what keeps them from buying.
 
-    An enrollment whose status is None has a payment that never gave access. One query and one batch read.
+    An enrollment whose status is None has a payment that never gave access.
     """
-    items = queries.user_items(user_id)
-    tracks = [track for track in catalog.tracks() if track in items]
-    stored = {track: mapping.enrollment_from_raw(items[track]) for track in tracks}
-    current = {track: enrollment.current_payment for track, enrollment in stored.items()}
-    payment_keys = [keys.payment_key(payment_id) for payment_id in current.values() if payment_id]
-    raw = dynamodb.batch_get(
-        {
-            PaymentItem: payment_keys,
-            CustomerItem: [keys.customer_key(user_id)],
-            CursorItem: [keys.cursor_key(keys.SELLING)],
-        }
-    )
-    payments = {payment.payment_id: payment for payment in map(mapping.payment_from_raw, raw[PaymentItem])}
-    shown = {track: payments[payment_id] for track, payment_id in current.items() if payment_id in payments}
-    blocks = [mapping.blocks_from_item(CustomerItem.from_raw_data(item)) for item in raw[CustomerItem]]
-    selling, contact = mapping.selling_from_raw(next(iter(raw[CursorItem]), None)), settings().support_contact
+    items, stored, shown, customer, switch = _read(user_id)
+    blocks = mapping.blocks_from_item(CustomerItem.from_raw_data(customer)) if customer else None
+    selling, contact = mapping.selling_from_raw(switch), settings().support_contact
     return {
         "enrollments": [
             {
                 **_enrollment_json(catalog.tracks()[track], stored[track].status, items),
                 "payment": payment_json.student_json(shown[track]) if track in shown else None,
             }
-            for track in tracks
+            for track in stored
             if stored[track].status or track in shown
         ],
-        "purchases_blocked": purchase_blocks.explanation(blocks[0], contact) if blocks else None,
+        "purchases_blocked": purchase_blocks.explanation(blocks, contact) if blocks else None,
         "not_selling": selling.explanation(contact),
     }
 
@@ -67,21 +96,18 @@ def enrollments(user_id: str) -> dict[str, Any]:
 def explain(user_id: str, track: str) -> dict[str, Any]:
     """Return why a student is enrolled in a track or not, also if they bought nothing. Raises `NotFound`.
 
-    One query and one batch read. The payment that decides is the one that the list of enrollments shows.
+    The payment that decides is the one that the list of enrollments shows.
     """
     if track not in catalog.tracks():
         raise NotFound(f"There is no track with this code. The tracks are {', '.join(catalog.tracks())}.")
-    items = queries.user_items(user_id)
-    enrollment = mapping.enrollment_from_raw(items[track]) if track in items else None
-    current = enrollment.current_payment if enrollment else None
-    payments = [mapping.payment_from_item(item) for item in queries.payments_by_id([current])] if current else []
+    read = _read(user_id)
+    payment = read.shown.get(track)
+    sentence = explanation.for_student(payment, catalog.tracks()[track].title, settings().support_contact)
     return {
         "track": track,
-        "enrollment": enrollment.status if enrollment else None,
-        "payment_id": payments[0].payment_id if payments else None,
-        "sentence": explanation.for_student(
-            payments[0] if payments else None, catalog.tracks()[track].title, settings().support_contact
-        ),
+        "enrollment": read.stored[track].status if track in read.stored else None,
+        "payment_id": payment.payment_id if payment else None,
+        "sentence": sentence,
     }
 
 
