@@ -20,7 +20,7 @@ from tests.stack.test_fan_out import resource
 from tests.stack.test_roles import invoke
 from tuition.core import archive, timestamps
 
-QUEUES = ("EmailQueue", "AnalyticsQueue", "ReconcileQueue")
+QUEUES = ("EmailQueue", "AnalyticsQueue", "ReconcileQueue", "ConsoleQueue")
 DEAD_LETTERS = ("EmailDeadLetters", "AnalyticsDeadLetters", "ReconcileDeadLetters", "FailedRuns")
 EXPIRES_IN_DAYS = ("ExportsBucket/exports/", "ExportsBucket/personal/")
 """Where copies stay for the three days of the bucket's lifecycle, which `tests/template` checks."""
@@ -59,6 +59,7 @@ def live(running: Running, sub: str) -> Life:
     settle_dispute(running, second, attention)
     decide(running, f"payments/{second}/access", decision="revoke", note=revocation)
     decide(running, f"users/{sub}/purchases", decision="block", note=block)
+    texts.append(write_note(running, first, f"remark of {sub}"))
     assert running.api("GET", "/api/me/export", token).status_code == 200
     assert running.staff(f"/users/{sub}/export")["payments"]
     export(running, email)
@@ -99,6 +100,13 @@ def buy_with_code(running: Running, sub: str, token: str, method: str) -> str:
 def decide(running: Running, path: str, **body: Any) -> None:
     response = running.api("POST", f"/api/admin/{path}", running.ready["admin_token"], json=body)
     assert response.status_code == 200, response.text
+
+
+def write_note(running: Running, payment_id: str, text: str) -> str:
+    path, body = f"/api/admin/notes?payment_id={payment_id}", {"text": text}
+    response = running.api("POST", path, running.ready["admin_token"], json=body)
+    assert response.status_code == 201, response.text
+    return text
 
 
 def settle_dispute(running: Running, payment_id: str, note: str) -> None:
@@ -211,7 +219,7 @@ def assert_stripe_has_deleted(running: Running, life: Life) -> None:
 @pytest.mark.timeout(420)
 def test_an_erased_person_s_data_are_nowhere_on_the_stack_also_after_a_restore(running: Running, sub: str) -> None:
     life = live(running, sub)
-    lost_place = {"PaymentsTable", "CustomersTable", "StripeObjectsTable"}
+    lost_place = {"PaymentsTable", "CustomersTable", "StripeObjectsTable", "NotesTable"}
     assert left_of(running, life) >= lost_place, "the search finds what is there"
     table, key = resource(running, "CustomersTable"), {"user_id": {"S": sub}}
     pointers, pointer = resource(running, "StripeObjectsTable"), {"stripe_id": {"S": life.customer}}
