@@ -5,6 +5,7 @@ import { html, useEffect, useState } from "./preact.js";
 import { rememberList, rememberPayment, routeTo } from "./route.js";
 import { SellingBanner } from "./selling.js";
 
+const LOAD_ALL_MS = 2000; // the first view has the connection to itself until then
 const laterModules = [];
 
 function later(load) {
@@ -53,7 +54,7 @@ export function View({ path, query, staff }) {
     return view.load().then(() => setLoads((count) => count + 1), setError);
   };
   useEffect(() => {
-    if (view && !view.component) load().then(loadAll);
+    if (view && !view.component) load().then(() => setTimeout(loadAll, LOAD_ALL_MS));
   }, [view]);
   if (view && !id) rememberList();
   if (view === DETAIL_VIEWS.payments) rememberPayment();

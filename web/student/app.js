@@ -3,13 +3,10 @@ import { explain, Offline, SessionExpired } from "../shared/api.js";
 import { action, h, loading, note, show } from "../shared/dom.js";
 import { writeFor } from "../shared/format.js";
 import * as session from "../shared/session.js";
-import { warnBeforeSessionEnds } from "../shared/session_end.js";
 import { useWords } from "../shared/words.js";
 import { handleArrival } from "./arrival.js";
-import { showErasure, takeErasure } from "./erasure.js";
 import { showHeader } from "./header.js";
 import { showSignIn, signInView } from "./sign_in.js";
-import { loadStripe } from "./stripe.js";
 import { language, locale, texts } from "./text.js";
 import { tracksView } from "./tracks.js";
 
@@ -35,6 +32,8 @@ const VIEWS = new Map([
   ["data", ACCOUNT], // the name of the account in earlier versions
   ["sign-in", signInView],
 ]);
+const LOAD_THE_REST_MS = 2000; // the first view has the connection to itself until then
+const ERASURE = "tuition.erasure"; // as in erasure.js, which most visits do not need
 const PUBLIC_VIEWS = new Set(["", "sign-in", "tracks"]);
 const main = document.getElementById("main");
 let config, currentView, arrival;
@@ -131,14 +130,22 @@ async function start() {
   const { arrival: arrivedWith, failure } = await handleArrival(config);
   arrival = arrivedWith;
   listen();
-  warnBeforeSessionEnds(config.sign_in);
-  loadStripe(config).catch(() => {}); // on every view, for Stripe's fraud signals; the payment form shows errors
-  const erasure = takeErasure();
+  setTimeout(loadTheRest, LOAD_THE_REST_MS);
+  const erasure = sessionStorage.getItem(ERASURE) && (await import("./erasure.js")).takeErasure();
   if (failure || erasure) showHeader(config);
   if (failure) showFailedSignIn(failure);
-  else if (erasure) showErasure(main, erasure);
-  else await showView();
-  for (const load of laterModules) load().catch(() => {}); // a view that is opened then shows the error
+  else if (erasure) (await import("./erasure.js")).showErasure(main, erasure);
+  else showView();
+}
+
+/** Load Stripe.js on every view, for its fraud signals, and the modules of the other views. A view shows its errors. */
+function loadTheRest() {
+  const rest = [
+    import("../shared/session_end.js").then(({ warnBeforeSessionEnds }) => warnBeforeSessionEnds(config.sign_in)),
+    import("./stripe.js").then(({ loadStripe }) => loadStripe(config)),
+    ...laterModules.map((load) => load()),
+  ];
+  for (const module of rest) module.catch(() => {});
 }
 
 function showFailedSignIn({ message, returnTo }) {

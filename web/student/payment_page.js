@@ -5,11 +5,11 @@ import { day, differsFromPrice, methodName, moment, money } from "../shared/form
 import * as api from "./api.js";
 import { documents } from "./invoice.js";
 import { paymentActions, refundedText } from "./payment_actions.js";
-import { describe } from "./payment_state.js";
+import { canWithdraw, describe } from "./payment_state.js";
 import { refundRequestNote } from "./refund.js";
 import { contactLink, newTab } from "./school_links.js";
 import { texts } from "./text.js";
-import { canWithdraw, withdrawalNote } from "./withdrawal.js";
+import { withdrawalNote } from "./withdrawal.js";
 
 const words = texts.payment_page;
 

@@ -2,9 +2,12 @@
 import { day, moment, money } from "../shared/format.js";
 import { isOpen } from "./api.js";
 import { texts } from "./text.js";
-import { canWithdraw } from "./withdrawal.js";
 
 const words = texts.payment_state;
+
+/** Whether the student can withdraw from the contract of a payment now. */
+export const canWithdraw = ({ withdrawal }) =>
+  Boolean(withdrawal?.possible_until) && new Date(withdrawal.possible_until) > Date.now();
 
 /**
  * Why a paid payment gives no access. `enroll` says whether enrolling again would help: never after a decision of the

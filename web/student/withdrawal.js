@@ -10,10 +10,6 @@ import { texts } from "./text.js";
 
 const words = texts.withdrawal;
 
-/** Whether the student can withdraw from the contract of a payment now. */
-export const canWithdraw = ({ withdrawal }) =>
-  Boolean(withdrawal?.possible_until) && new Date(withdrawal.possible_until) > Date.now();
-
 /** The declaration of the student, and when their money is due; undefined without a withdrawal. */
 export function withdrawalNote({ withdrawal, status, amount, refundable_amount: refundable, currency, dispute }) {
   if (!withdrawal?.submitted_at) return undefined;

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
 
 from tests.stack.browser import screens
 from tests.stack.browser.screens import Screen
@@ -18,6 +18,7 @@ from tests.stack.conftest import Running
 ROOT = Path(__file__).parents[3]
 SHORT_LIVED = {"paid", "data"}
 """Addresses that lead to another view at once: after Checkout, and an earlier name of the account."""
+POLL_MS = 20
 LOADED = "() => document.querySelector('h1') && !document.querySelector('main p.waiting, main .state .spinner')"
 
 
@@ -37,9 +38,14 @@ def open_view(page: Page, view: View, people: People) -> None:
     if view.who:
         page.add_init_script(f"sessionStorage.setItem('tuition.token', '{people.token(view.who)}')")
     page.add_init_script(screens.OBSERVE_SHIFTS)
+    under_way: set[Request] = set()
+    page.on("request", lambda request: under_way.add(request))
+    page.on("requestfinished", lambda request: under_way.discard(request))
+    page.on("requestfailed", lambda request: under_way.discard(request))
     page.goto(people.address(view))
     page.wait_for_function(LOADED)
-    page.wait_for_load_state("networkidle")
+    while under_way:
+        page.wait_for_timeout(POLL_MS)
     if view.act:
         view.act(page)
     expect(page.locator(view.sees).locator("visible=true").first).to_be_visible()
