@@ -39,6 +39,7 @@ from tuition.core import enrollment as enrollments
 from tuition.core.enrollment import Enrollment, Standing
 from tuition.core.facts import NO_FACTS
 from tuition.core.payment import Payment
+from tuition.core.refs import Grantor
 from tuition.storage import keys, mapping
 from tuition.storage.items import CustomerItem
 
@@ -157,6 +158,7 @@ class PaymentSummary(NamedTuple):
     payment_id: str
     user_id: str
     track: str
+    grantor: Grantor
     erased: bool
     standing: Standing
     lost_disputes: frozenset[str]
@@ -166,18 +168,19 @@ class PaymentSummary(NamedTuple):
     def of(cls, payment: Payment) -> PaymentSummary:
         """Return the summary of a payment."""
         lost = frozenset(key for key, dispute in payment.facts.disputes.items() if dispute.status in LOST)
-        names = (payment.payment_id, payment.user_id, payment.track)
+        names = (payment.payment_id, payment.user_id, payment.track, payment.grantor)
         return cls(*names, payment.facts.erased, enrollments.standing_of(payment), lost, payment.holds_first_purchase)
 
     def to_json(self) -> str:
         """Return it as JSON."""
-        return json.dumps([*self[:4], asdict(self.standing), sorted(self.lost_disputes), self.holds_first_purchase])
+        return json.dumps([*self[:5], asdict(self.standing), sorted(self.lost_disputes), self.holds_first_purchase])
 
     @classmethod
     def from_json(cls, text: str) -> PaymentSummary:
         """Return the summary that `to_json` wrote."""
-        payment_id, user_id, track, erased, standing, lost, holds_first_purchase = json.loads(text)
-        return cls(payment_id, user_id, track, erased, Standing(**standing), frozenset(lost), holds_first_purchase)
+        payment_id, user_id, track, grantor, erased, standing, lost, holds_first_purchase = json.loads(text)
+        ids = (payment_id, user_id, track, grantor)
+        return cls(*ids, erased, Standing(**standing), frozenset(lost), holds_first_purchase)
 
 
 class Verification:
@@ -517,7 +520,7 @@ def _standings_problem(
         if payment.erased and payment.track in tracks and not tracks[payment.track].erased:
             return f"{payment.track}: the data of the user were erased, but the enrollment does not say so"
         standing = payment.standing
-        expected.setdefault(payment.track, {}).update({payment.payment_id: standing} if standing.counts else {})
+        expected.setdefault(payment.track, {}).update({payment.grantor: standing} if standing.counts else {})
     for track, standings in expected.items():
         if track not in tracks:
             return f"{track}: payments exist, but no enrollment"

@@ -266,7 +266,7 @@ def _settled(payment: Payment) -> int:
 def _standing(snapshot: Snapshot, payment: Payment) -> list[str]:
     item = snapshot.enrollments.get((payment.user_id, payment.track))
     standing = enrollment.standing_of(payment)
-    if item is None or item.standings.get(payment.payment_id) != (standing if standing.counts else None):
+    if item is None or item.standings.get(payment.grantor) != (standing if standing.counts else None):
         return [f"{payment.payment_id} is {payment.status}, but its enrollment has another standing"]
     return [f"{payment.user_id}: the attempt counter is too low"] if item.attempt < payment.attempt else []
 
@@ -431,7 +431,7 @@ def _attention(snapshot: Snapshot) -> list[str]:
     violations = []
     for payment in snapshot.payments.values():
         item = snapshot.enrollments.get((payment.user_id, payment.track))
-        double = bool(item and payment.payment_id in item.doubled)
+        double = bool(item and payment.grantor in item.doubled)
         revoked = payment.facts.decision is not None and payment.facts.decision.decision == "revoke"
         holds_money = payments.holds_funds(payment) and not revoked
         recorded = any("attention" in r["transition"] for r in snapshot.records.get(payment.payment_id, []))

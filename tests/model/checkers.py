@@ -285,7 +285,8 @@ def _attention(sim: Simulation, stripe: StripeState, by_owner: dict[Owner, dict[
             payment = sim.payment(payment_id)
             reasons = stripe.attention(payment, expected, double=payment_id in double)
             stored = sorted(
-                (c.name, c.fingerprint) for c in attention.unacknowledged(payment, double=payment_id in stored_double)
+                (c.name, c.fingerprint)
+                for c in attention.unacknowledged(payment, double=payment.grantor in stored_double)
             )
             if stored != reasons:
                 problems.append(f"{payment_id} needs attention for {stored}, by Stripe's objects for {reasons}")
@@ -455,7 +456,7 @@ def standings(sim: Simulation) -> list[str]:
     for (user, sort_key), item in sim.tables.stored["enrollments"].items():
         by_user[user][sort_key] = item
     problems = [problem for user, items in by_user.items() for problem in views_standings.problems(user, items)]
-    return [f"{one.user_id} in {one.track}: {one.payment_id} {one.problem}" for one in problems]
+    return [f"{one.user_id} in {one.track}: {one.grantor} {one.problem}" for one in problems]
 
 
 def unconfirmed(sim: Simulation) -> list[str]:

@@ -235,7 +235,7 @@ class Participants:
             if payment is None:
                 continue
             enrollment = sim.enrollment(payment.user_id, payment.track)
-            double = enrollment is not None and payment.payment_id in enrollment.doubled
+            double = enrollment is not None and payment.grantor in enrollment.doubled
             causes = attention.reasons(payment, double=double)
             if causes and sim.current:
                 cause = rng.choice(causes)

@@ -478,8 +478,7 @@ def double_payment_is_marked_on_the_last_change(patch: Patch) -> None:
     real = Enrollment.with_payment
 
     def with_payment(self: Enrollment, payment: Any) -> Enrollment:
-        others = {key: standing for key, standing in self.standings.items() if key != payment.payment_id}
-        return real(replace(self, standings=others), payment)
+        return real(self.without(payment.grantor), payment)
 
     patch.setattr(Enrollment, "with_payment", with_payment)
     patch.setattr(
@@ -598,7 +597,7 @@ def resumed_refund_is_not_looked_up_first(patch: Patch) -> None:
 
 
 def second_refund_of_a_track_is_made_at_once(patch: Patch) -> None:
-    patch.setattr(Enrollment, "refunded_payments", frozenset())
+    patch.setattr(Enrollment, "refunded", frozenset())
 
 
 def bank_debit_is_refunded_at_once(patch: Patch) -> None:

@@ -276,7 +276,7 @@ class Simulation:
         """A committed payment has its standing in its enrollment, and a new one is bound to an object we left open."""
         enrollment = self.enrollment(payment.user_id, payment.track)
         standing = standing_of(payment)
-        if enrollment.standings.get(payment.payment_id) != (standing if standing.counts else None):
+        if enrollment.standings.get(payment.grantor) != (standing if standing.counts else None):
             self.problems.append(f"{payment.payment_id} was committed, but its enrollment has another standing for it")
         if new:
             self.bound_at[payment.stripe_object_id] = self.steps

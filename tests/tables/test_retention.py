@@ -491,7 +491,7 @@ def test_access_that_a_deleted_payment_does_not_explain_is_found(
     item = {"user_id": {"S": user}, "sort_key": {"S": "DP"}, "status": {"S": "ENROLLED"}, "version": {"N": "9"}}
     tuition.tables.put_item(TableName="enrollments", Item={**item, "standings": {"S": json.dumps(standing)}})
     problems = standings.problems(user, queries.user_items(user))
-    assert [one.payment_id for one in problems if one.payment_id] == [payment_id]
+    assert [one.grantor for one in problems if one.grantor] == [payment_id]
 
 
 def test_figures_of_deleted_payments_stay_and_a_recount_corrects_nothing(tuition: Harness, student: Student) -> None:

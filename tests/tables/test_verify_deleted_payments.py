@@ -136,7 +136,7 @@ def test_a_forged_deletion_before_its_time_is_found(
     assert verified(tuition) == verify.DOES_NOT_HOLD
     assert f"FINDING {payment_id}: it was deleted at" in capsys.readouterr().out
     problems = standings.problems(student.sub, queries.user_items(student.sub))
-    assert [one.payment_id for one in problems] == [payment_id]
+    assert [one.grantor for one in problems] == [payment_id]
     today = timestamps.iso(clock.now())[:10]
     wait(tuition, DAY_S)
     report = tuition.run_audit(days={"from": today, "to": today})
@@ -167,7 +167,7 @@ def test_access_that_ended_before_the_deletion_is_found_if_it_is_restored_by_han
     standing[payment_id]["grants"] = True
     put(tuition, "enrollments", {**item, "status": {"S": "ENROLLED"}, "standings": {"S": json.dumps(standing)}})
     problems = standings.problems(student.sub, queries.user_items(student.sub))
-    assert [one.payment_id for one in problems] == [payment_id]
+    assert [one.grantor for one in problems] == [payment_id]
     assert verified(tuition) == verify.DOES_NOT_HOLD
     assert f"{student.sub}: DP: the enrollment has" in capsys.readouterr().out
 

@@ -92,7 +92,7 @@ def test_the_money_of_a_withdrawal_is_no_double_payment_and_blocks_no_purchase()
     withdrawn = Standing(1, holds_funds=True, withdrawn=True)
     assert enrollment(a=withdrawn, b=Standing(2, grants=True, granted=True, holds_funds=True)).doubled == []
     assert not enrollment(a=withdrawn).undecided
-    assert enrollment(a=withdrawn).refunded_payments == {"a"}
+    assert enrollment(a=withdrawn).refunded == {"a"}
 
 
 def test_standings_survive_a_json_round_trip() -> None:

@@ -1,4 +1,4 @@
-"""A user's enrollment in a track, derived from the standings of their payments for it."""
+"""A user's enrollment in a track, derived from the standings of what grants access to it."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from tuition.core import payment as payments
 from tuition.core.payment import Payment
+from tuition.core.refs import Grantor, is_plan
 
 MAX_PAST_STANDINGS = 50
 """The newest standings that granted access or were refunded.
@@ -14,11 +15,13 @@ Older ones are shed unless they are open, grant access or hold funds.
 """
 
 Status = Literal["PENDING", "ENROLLED", "WITHDRAWN"]
+BY_RANK: tuple[Status, ...] = ("ENROLLED", "PENDING", "WITHDRAWN")
+"""The statuses in the order in which they count: of several grantors, the first of these decides."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """The effect of one payment on its enrollment.
+    """The effect of one grantor on its enrollment.
 
     `grants`: it gives access now. `granted`: it has ever given access. `holds_funds`: money is left after refunds.
     `revoked`: staff have revoked its access. `refunded`: a refund of it was made or is being made. `withdrawn`: the
@@ -33,6 +36,15 @@ class Standing:
     revoked: bool = False
     refunded: bool = False
     withdrawn: bool = False
+
+    @property
+    def status(self) -> Status | None:
+        """The status to which it leads on its own; None if it never gave access and cannot any more."""
+        if self.grants:
+            return "ENROLLED"
+        if self.open:
+            return "PENDING"
+        return "WITHDRAWN" if self.granted else None
 
     @property
     def counts(self) -> bool:
@@ -52,7 +64,7 @@ class Standing:
 
 @dataclass(frozen=True, kw_only=True)
 class Enrollment:
-    """A user in a track. Its status is derived from its standings, by payment id.
+    """A user in a track. Its status is derived from its standings, by grantor.
 
     `attempt` is the highest attempt used, `attempt_times` the times (epoch seconds) of the newest attempts. `version` 0
     means that no item is stored yet. `erased`: the user's data were erased, so no write may store such data again.
@@ -60,7 +72,7 @@ class Enrollment:
 
     user_id: str
     track: str
-    standings: Mapping[str, Standing] = field(default_factory=dict)
+    standings: Mapping[Grantor, Standing] = field(default_factory=dict)
     attempt: int = 0
     attempt_times: tuple[int, ...] = ()
     version: int = 0
@@ -68,55 +80,53 @@ class Enrollment:
 
     @property
     def status(self) -> Status | None:
-        """ENROLLED if a payment grants access, else PENDING if one is open, else WITHDRAWN if one ever granted it.
+        """ENROLLED if a grantor gives access, else PENDING if one is open, else WITHDRAWN if one ever gave it.
 
         None otherwise.
         """
-        standings = self.standings.values()
-        if any(standing.grants for standing in standings):
-            return "ENROLLED"
-        if any(standing.open for standing in standings):
-            return "PENDING"
-        return "WITHDRAWN" if self.granted else None
+        statuses = {standing.status for standing in self.standings.values()}
+        return next((status for status in BY_RANK if status in statuses), None)
 
     @property
     def granted(self) -> bool:
-        """Whether a payment ever gave access, so that the user has progress, whatever happened later."""
+        """Whether a grantor ever gave access, so that the user has progress, whatever happened later."""
         return any(standing.granted for standing in self.standings.values())
 
     @property
     def open_payments(self) -> list[str]:
         """The ids of the open payments, the newest attempt first. By design there is at most one."""
-        attempts = [(standing.attempt, key) for key, standing in self.standings.items() if standing.open]
+        attempts = [
+            (standing.attempt, key) for key, standing in self.standings.items() if standing.open and not is_plan(key)
+        ]
         return [key for _, key in sorted(attempts, reverse=True)]
 
     @property
     def undecided(self) -> bool:
         """Whether we hold money that never granted access: the amount received differs from the price.
 
-        Staff must decide. They have decided about a payment whose access they revoked. After a withdrawal there is
+        Staff must decide. They have decided about a grantor whose access they revoked. After a withdrawal there is
         nothing to decide.
         """
         standings = self.standings.values()
         return any(s.holds_funds and not (s.granted or s.revoked or s.withdrawn) for s in standings)
 
     @property
-    def doubled(self) -> list[str]:
-        """The ids of surplus payments that hold funds: all but the first by attempt, then id.
+    def doubled(self) -> list[Grantor]:
+        """The surplus grantors that hold funds: all but the first by attempt, then id.
 
-        The money of a withdrawal is due anyway, so that payment is never one too many.
+        The money of a withdrawal is due anyway, so its grantor is never one too many.
         """
         attempts = sorted((s.attempt, key) for key, s in self.standings.items() if s.holds_funds and not s.withdrawn)
         return [key for _, key in attempts[1:]]
 
     @property
-    def refunded_payments(self) -> frozenset[str]:
-        """The ids of the payments with a refund that was made, is being made, or is due after a withdrawal."""
+    def refunded(self) -> frozenset[Grantor]:
+        """The grantors with a refund that was made, is being made, or is due after a withdrawal."""
         return frozenset(key for key, standing in self.standings.items() if standing.refunded or standing.withdrawn)
 
     @property
-    def current_payment(self) -> str | None:
-        """The id of the payment that decides the status: the newest attempt that grants access.
+    def current_grantor(self) -> Grantor | None:
+        """The grantor that decides the status: the newest attempt that grants access.
 
         Else the newest one that is open, else the newest of all. None without a standing.
         """
@@ -124,32 +134,40 @@ class Enrollment:
         return max(by_rank)[1] if by_rank else None
 
     def with_payment(self, payment: Payment) -> "Enrollment":
-        """Return this enrollment with the payment's current standing, and without standings that do not count.
+        """Return this enrollment with the current standing of the payment's grantor."""
+        enrollment = self.with_standing(payment.grantor, standing_of(payment))
+        attempt, erased = max(self.attempt, payment.attempt), self.erased or payment.facts.erased
+        return replace(enrollment, attempt=attempt, erased=erased)
+
+    def with_standing(self, grantor: Grantor, standing: Standing) -> "Enrollment":
+        """Return this enrollment with this standing of a grantor, and without standings that do not count.
 
         Of past standings only the newest are kept, because the item's size is limited. None of the others decides.
         """
-        standings = {**self.standings, payment.payment_id: standing_of(payment)}
-        attempt, erased = max(self.attempt, payment.attempt), self.erased or payment.facts.erased
-        return replace(self, standings=kept(standings), attempt=attempt, erased=erased)
+        return replace(self, standings=kept({**self.standings, grantor: standing}))
+
+    def without(self, grantor: Grantor) -> "Enrollment":
+        """Return this enrollment without the standing of a grantor."""
+        return replace(self, standings={key: standing for key, standing in self.standings.items() if key != grantor})
 
     def standings_to_json(self) -> dict[str, Any]:
-        """Return the standings by payment id as dicts for JSON, without flags that are false."""
+        """Return the standings by grantor as dicts for JSON, without flags that are false."""
         return {key: {n: v for n, v in asdict(s).items() if v is not False} for key, s in self.standings.items()}
 
 
-def kept(standings: Mapping[str, Standing]) -> dict[str, Standing]:
+def kept(standings: Mapping[Grantor, Standing]) -> dict[Grantor, Standing]:
     """Return the standings that an enrollment keeps: the current ones, and the newest of those that are past."""
     past = sorted((standing.attempt, key) for key, standing in standings.items() if standing.is_past)
     newest = {key for _, key in past[-MAX_PAST_STANDINGS:]}
     return {key: standing for key, standing in standings.items() if standing.is_current or key in newest}
 
 
-def standing_problem(enrollment: Enrollment, payment_id: str, payment: Payment | None) -> str | None:
-    """Return why a standing must not grant access: its payment does not. None if it grants none, or the payment does.
+def standing_problem(enrollment: Enrollment, grantor: Grantor, payment: Payment | None) -> str | None:
+    """Return why a standing must not grant access: its grantor does not. None if it grants none, or the grantor does.
 
     `payment` is the payment that is stored under this id, if any.
     """
-    if not enrollment.standings[payment_id].grants:
+    if not enrollment.standings[grantor].grants:
         return None
     if payment is None:
         return "it grants access, but there is no such payment"

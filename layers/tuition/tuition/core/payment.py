@@ -11,7 +11,7 @@ from tuition.core import facts as core_facts
 from tuition.core import refund_request, timestamps
 from tuition.core.facts import NO_FACTS, Charge, Dispute, Facts, Kind
 from tuition.core.money import Money
-from tuition.core.refs import PaymentRef
+from tuition.core.refs import Grantor, PaymentRef
 from tuition.core.refund_request import RefundRequest
 
 Status = Literal["CREATED", "PROCESSING", "SUCCEEDED", "FAILED", "CANCELED", "REFUNDED"]
@@ -99,6 +99,11 @@ class Payment:
     def ref(self) -> PaymentRef:
         """The ids that name this payment and its enrollment."""
         return PaymentRef(self.payment_id, self.user_id, self.track)
+
+    @property
+    def grantor(self) -> Grantor:
+        """The id under which its enrollment has the standing that it decides."""
+        return self.payment_id
 
     def with_email(self, email: str) -> "Payment":
         """Return this payment with another email address."""

@@ -1,4 +1,4 @@
-"""References to a payment and to a user's Stripe customer."""
+"""References to a payment, to what grants access to a track, and to a user's Stripe customer."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -15,6 +15,17 @@ def is_user_id(text: str) -> bool:
     """
     plain = text.isascii() and text.isprintable() and " " not in text and "@" not in text
     return 0 < len(text) <= MAX_USER_ID_LENGTH and plain and not text.startswith("pay_")
+
+
+type Grantor = str
+"""The id of what grants access to an enrollment: a payment without a plan (`pay_…`), or a plan (`pln_…`)."""
+
+PLAN_PREFIX = "pln_"
+
+
+def is_plan(grantor: Grantor) -> bool:
+    """Whether this is the id of a plan. Any other grantor is a payment."""
+    return grantor.startswith(PLAN_PREFIX)
 
 
 @dataclass(frozen=True)

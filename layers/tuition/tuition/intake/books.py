@@ -390,16 +390,16 @@ def _compare_user(
         problems = standings.problems(user_id, items)
         is_broken = _has_broken_chain(user_id, items)
         for problem in problems:
-            ids = (user_id, problem.track, *((problem.payment_id,) if problem.payment_id else ()))
-            current.findings.others.append(Row("standing", current.day, None, 1, 0, ids, problem.payment_id))
+            ids = (user_id, problem.track, *((problem.grantor,) if problem.grantor else ()))
+            current.findings.others.append(Row("standing", current.day, None, 1, 0, ids, problem.grantor))
         if is_broken:
             current.findings.others.append(Row("chain", current.day, None, 1, 0, (user_id,)))
     if problems is None:
         return
-    named = [one.payment_id for one in problems if one.payment_id]
+    named = [one.grantor for one in problems if one.grantor]
     for payment_id in dict.fromkeys([*payment_ids, *named]):
         with current.unit(payment_id):
-            _compare_state(current, payment_id, [one.problem for one in problems if one.payment_id == payment_id])
+            _compare_state(current, payment_id, [one.problem for one in problems if one.grantor == payment_id])
 
 
 def _has_broken_chain(user_id: str, items: Mapping[str, Item]) -> bool:

@@ -83,7 +83,7 @@ def acknowledge(ref: PaymentRef, name: str, fingerprint: str | None, note: str, 
 
     def change(state: PaymentState) -> Change | None:
         payment = state.existing
-        double = payment.payment_id in state.enrollment.doubled
+        double = payment.grantor in state.enrollment.doubled
         by_name = {reason.name: reason for reason in attention.reasons(payment, double=double)}
         if name not in by_name:
             raise NotFound("This payment no longer has that issue. Reload it.")

@@ -337,7 +337,7 @@ def _holds_claim(enrollment: Enrollment, payment_id: str) -> bool:
         return True
     if queries.expired([payment_id]):
         return True
-    ledger.drop_standing(enrollment, payment_id)
+    ledger.drop_payment(enrollment, payment_id)
     return False
 
 

@@ -26,7 +26,7 @@ def recover(ref: PaymentRef, enrollment: Enrollment, customer: Customer | None) 
     for stripe_object in stripe_objects:
         if _close_or_rebuild(ref, stripe_object):
             return
-    ledger.drop_standing(enrollment, ref.payment_id)
+    ledger.drop_payment(enrollment, ref.payment_id)
 
 
 def _close_or_rebuild(ref: PaymentRef, stripe_object: StripeObject) -> bool:

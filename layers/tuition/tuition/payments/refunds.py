@@ -393,7 +393,7 @@ _REFUSALS: dict[payments.RefundRefusal, str] = {
 def _is_for_staff(before: PaymentState) -> bool:
     """Whether a student's request awaits approval. Once they have withdrawn, the window no longer counts."""
     payment = before.existing
-    is_repeated = bool(before.enrollment.refunded_payments - {payment.payment_id})
+    is_repeated = bool(before.enrollment.refunded - {payment.grantor})
     in_time = payment.facts.withdrawn is not None or _is_within_window(payment)
     return is_repeated or _may_be_bank_debit(payment) or not in_time
 

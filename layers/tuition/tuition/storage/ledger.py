@@ -270,7 +270,7 @@ def _without_erased(payment: Payment, enrollment: Enrollment) -> Payment:
 
 
 def _next_enrollment(before: Enrollment, payment: Payment, attempt_times: tuple[int, ...] | None) -> Enrollment:
-    """Return the enrollment with a payment's standing: with the next version, unless nothing is new in it."""
+    """Return the enrollment with the standing of a payment's grantor, and the next version if anything is new in it."""
     after = before.with_payment(payment)
     if attempt_times is not None:
         after = replace(after, attempt_times=attempt_times)
@@ -403,7 +403,7 @@ def _put_enrollment(before: Enrollment, after: Enrollment) -> Item:
 
 
 def _check_enrollment(enrollment: Enrollment) -> Item:
-    """Return a condition on an enrollment that was only read, so that no payment loses another's standing."""
+    """Return a condition on an enrollment that was only read, so that no grantor loses its standing to another."""
     key = keys.enrollment_key(enrollment.user_id, enrollment.track)
     return {
         "ConditionCheck": {"TableName": dynamodb.table_name(EnrollmentItem), "Key": key, **_version(enrollment.version)}
@@ -754,13 +754,12 @@ def next_attempt(enrollment: Enrollment, used: int, why: str) -> None:
         return
 
 
-def drop_standing(enrollment: Enrollment, payment_id: str) -> None:
+def drop_payment(enrollment: Enrollment, payment_id: str) -> None:
     """Drop the standing of a payment that does not exist, with a record on the user's chain, and free its claim.
 
     Nothing changes if the payment exists after all. Losing the race has the same effect as winning it.
     """
-    standings = {key: standing for key, standing in enrollment.standings.items() if key != payment_id}
-    after = replace(enrollment, standings=standings, version=enrollment.version + 1)
+    after = replace(enrollment.without(payment_id), version=enrollment.version + 1)
     user_id, now = enrollment.user_id, clock.now()
     entry = AuditEntry(timestamps.iso(now), f"dropped:{payment_id}", "payment.dropped", "request", actor=user_id)
     claim = _update_customer(user_id, now, deletes={"first_purchases": frozenset({payment_id})})

@@ -119,7 +119,7 @@ def enrollment_from_raw(raw: Item) -> Enrollment:
     return Enrollment(
         user_id=item.user_id,
         track=item.sort_key,
-        standings={payment_id: read(Standing, standing) for payment_id, standing in (item.standings or {}).items()},
+        standings={grantor: read(Standing, standing) for grantor, standing in (item.standings or {}).items()},
         attempt=int(item.attempt or 0),
         attempt_times=tuple(item.attempt_times or ()),
         version=int(item.version),

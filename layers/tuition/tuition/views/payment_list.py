@@ -19,6 +19,7 @@ from tuition.core import attention, catalog, timestamps
 from tuition.core import payment as payments
 from tuition.core.errors import NotFound
 from tuition.core.payment import STATUSES, Payment
+from tuition.core.refs import is_plan
 from tuition.storage import dynamodb, keys, mapping, queries, search
 from tuition.storage.dynamodb import Partition
 from tuition.storage.items import EnrollmentItem, PaymentItem
@@ -47,12 +48,12 @@ def load_views(items: list[PaymentItem], *, with_doubles: bool = False) -> list[
     doubled = {ref: enrollment.doubled for ref, enrollment in enrollments.items()}
     if with_doubles:
         listed = {item.payment_id for item in items}
-        others = payments_by_id(sorted({i for ids in doubled.values() for i in ids} - listed))
+        others = payments_by_id(sorted({one for ids in doubled.values() for one in ids if not is_plan(one)} - listed))
         items = items + [item for item in others if not item.attention_open]  # the index lists all the rest
     views = []
     for item in items:
         ref, payment = (item.user_id, item.track), mapping.payment_from_item(item)
-        reasons = attention.unacknowledged(payment, double=item.payment_id in doubled.get(ref, []))
+        reasons = attention.unacknowledged(payment, double=payment.grantor in doubled.get(ref, []))
         enrollment = enrollments[ref].status if ref in enrollments else None
         views.append(PaymentView(payment, reasons, enrollment, item.check_at))
     return views

@@ -288,9 +288,9 @@ def user(user_id: str, limit: int, cursor: str | None) -> dict[str, Any]:
 
 
 def _refunded_payments(items: Mapping[str, Item]) -> dict[str, int]:
-    """Return for each track how many of the user's payments have a refund. Tracks without any are left out."""
+    """Return for each track how many of the user's grantors have a refund. Tracks without any are left out."""
     tracks = [track for track in catalog.tracks() if track in items]
-    counts = {track: len(mapping.enrollment_from_raw(items[track]).refunded_payments) for track in tracks}
+    counts = {track: len(mapping.enrollment_from_raw(items[track]).refunded) for track in tracks}
     return {track: count for track, count in counts.items() if count}
 
 

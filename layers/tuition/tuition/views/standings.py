@@ -1,4 +1,4 @@
-"""Compare what lets a user in with the payments that it must come from.
+"""Compare what lets a user in with what must grant it.
 
 One write to the enrollments table is enough to let a user in without a payment or a record. No transaction of ours
 makes it, so it is found by comparing: whenever staff open the user, and for all users in the daily audit.
@@ -6,13 +6,14 @@ makes it, so it is found by comparing: whenever staff open the user, and for all
 
 import itertools
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from tuition import clock, retry
 from tuition.core import enrollment as enrollments
 from tuition.core import retention, timestamps
 from tuition.core.payment import Payment
+from tuition.core.refs import Grantor
 from tuition.storage import keys, mapping, queries
 from tuition.storage.dynamodb import Item
 from tuition.storage.items import EnrollmentItem
@@ -23,20 +24,20 @@ PAYMENTS_PER_READ = 100
 
 @dataclass(frozen=True)
 class StandingProblem:
-    """Something that lets a user into a track and that no payment explains."""
+    """Something that lets a user into a track and that no grantor explains. `grantor` is the one that does not."""
 
     user_id: str
     track: str
-    payment_id: str | None
+    grantor: Grantor | None
     problem: str
 
     def to_json(self) -> dict[str, Any]:
         """Return it as staff see it, on the page of the user."""
-        return {name: value for name, value in asdict(self).items() if name != "user_id"}
+        return {"track": self.track, "payment_id": self.grantor, "problem": self.problem}
 
 
 def problems(user_id: str, items: Mapping[str, Item]) -> list[StandingProblem]:
-    """Return what in a user's items, by sort key, lets them in without a payment that grants access.
+    """Return what in a user's items, by sort key, lets them in without a grantor that gives access.
 
     A commit between two reads would look like a problem. So they are read again if there is one.
     """
@@ -63,10 +64,10 @@ def _problems(user_id: str, items: Mapping[str, Item]) -> list[StandingProblem]:
     stored |= _deleted([key for key in granting if key not in stored])
     result = []
     for track, enrollment in by_track.items():
-        for key in enrollment.standings:
-            problem = enrollments.standing_problem(enrollment, key, stored.get(key))
+        for grantor in enrollment.standings:
+            problem = enrollments.standing_problem(enrollment, grantor, stored.get(grantor))
             if problem:
-                result.append(StandingProblem(user_id, track, key, problem))
+                result.append(StandingProblem(user_id, track, grantor, problem))
         status = EnrollmentItem.from_raw_data(items[track]).status
         if status != enrollment.status:
             problem = f"its status is {status}, but its payments lead to {enrollment.status}"

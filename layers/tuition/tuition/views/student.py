@@ -8,6 +8,7 @@ from tuition.core.catalog import Track
 from tuition.core.enrollment import Enrollment, Status
 from tuition.core.errors import NotFound
 from tuition.core.payment import Payment, grants_access
+from tuition.core.refs import is_plan
 from tuition.settings import settings
 from tuition.storage import dynamodb, keys, mapping, queries
 from tuition.storage.dynamodb import Item
@@ -50,16 +51,16 @@ def _read(user_id: str) -> _Stored:
     for _ in retry.attempts(retry.ENROLLMENTS_READ):
         items = queries.user_items(user_id)
         stored = {track: mapping.enrollment_from_raw(items[track]) for track in catalog.tracks() if track in items}
-        current = {track: enrollment.current_payment for track, enrollment in stored.items()}
+        current = {track: enrollment.current_grantor for track, enrollment in stored.items()}
         raw = dynamodb.batch_get(
             {
-                PaymentItem: [keys.payment_key(payment_id) for payment_id in current.values() if payment_id],
+                PaymentItem: [keys.payment_key(one) for one in current.values() if one and not is_plan(one)],
                 CustomerItem: [keys.customer_key(user_id)],
                 CursorItem: [keys.cursor_key(keys.SELLING)],
             }
         )
         by_id = {payment.payment_id: payment for payment in map(mapping.payment_from_raw, raw[PaymentItem])}
-        shown = {track: by_id[payment_id] for track, payment_id in current.items() if payment_id in by_id}
+        shown = {track: by_id[grantor] for track, grantor in current.items() if grantor in by_id}
         if all(_agree(stored[track], payment) for track, payment in shown.items()):
             break
     return _Stored(items, stored, shown, next(iter(raw[CustomerItem]), None), next(iter(raw[CursorItem]), None))
@@ -67,7 +68,7 @@ def _read(user_id: str) -> _Stored:
 
 def _agree(enrollment: Enrollment, payment: Payment) -> bool:
     """Whether an enrollment and one of its payments were read as one commit has left them."""
-    standing = enrollment.standings[payment.payment_id]
+    standing = enrollment.standings[payment.grantor]
     return (standing.open, standing.grants) == (payment.open, grants_access(payment))
 
 
