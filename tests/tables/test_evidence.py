@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import pytest
-
 from tests.harness import Harness, Response, Student
 from tests.tables.test_legal_hold import decide
 from tests.tables.test_purchase_blocks import buy
@@ -142,23 +140,11 @@ def test_only_an_admin_saves_and_sends(tuition: Harness, student: Student, admin
     assert send(tuition, support, ids, "2026-11-29T18:00:00.000Z").status == 403
 
 
-@pytest.mark.parametrize(
-    ("fields", "field"),
-    [
-        ({"receipt": "file_1"}, "fields"),
-        ({"service_date": 1}, "service_date"),
-        ({"service_date": "\ud800"}, "service_date"),
-        ({"service_date": "x" * (rules.MAX_FIELD_LENGTH + 1)}, "service_date"),
-        (dict.fromkeys(rules.FIELDS, "x" * rules.MAX_FIELD_LENGTH), "fields"),
-        ([], "fields"),
-    ],
-)
-def test_texts_that_stripe_does_not_take_are_refused(
-    fields: Any, field: str, tuition: Harness, student: Student, admin: Student
-) -> None:
+def test_texts_that_stripe_does_not_take_are_refused(tuition: Harness, student: Student, admin: Student) -> None:
     ids = disputed(tuition, student)
-    response = save(tuition, admin, ids, fields)
-    assert (response.status, response.body["field"]) == (422, field)
+    response = save(tuition, admin, ids, {"service_date": "paid \u202e000,1\u202c"})
+    assert (response.status, response.body["field"]) == (422, "service_date")
+    assert read(tuition, admin, ids)["saved_at"] is None
 
 
 def test_the_largest_draft_is_kept(tuition: Harness, student: Student, admin: Student) -> None:

@@ -143,9 +143,8 @@ def test_a_note_needs_a_text_and_one_known_topic(
     assert tuition.admin(admin, "POST /api/admin/notes", body, query=topic).status == status
 
 
-@pytest.mark.parametrize("tags", ["vip", ["<b>"], [""], [1], ["x" * 31], [str(number) for number in range(11)]])
-def test_a_tag_is_a_short_plain_text(tuition: Harness, student: Student, admin: Student, tags: Any) -> None:
-    response = tag(tuition, admin, {"remove": tags}, user_id=student.sub)
+def test_a_tag_that_is_no_short_plain_text_is_refused(tuition: Harness, student: Student, admin: Student) -> None:
+    response = tag(tuition, admin, {"remove": ["<b>"]}, user_id=student.sub)
     assert (response.status, response.body["field"]) == (422, "remove")
 
 

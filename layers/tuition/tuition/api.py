@@ -11,13 +11,13 @@ import base64
 import functools
 import gc
 import json
-import re
 import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from tuition import clock
+from tuition.core import texts
 from tuition.core.errors import (
     BadRequest,
     BodyTooLarge,
@@ -36,8 +36,6 @@ MAX_KEY_LENGTH = 255
 """Of an Idempotency-Key, in characters."""
 URL_CHARACTERS = frozenset(string.ascii_letters + string.digits + "-._~:/?#[]@!$&'()*+,;=%")
 """The characters that a URL may contain. https://www.rfc-editor.org/rfc/rfc3986#section-2"""
-FORBIDDEN_IN_TEXT = re.compile(r"[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\U0010ffff]|[\u202a-\u202e\u2066-\u2069]")
-"""Control characters, lone surrogates, and characters that change the direction of the text around them."""
 INTERNAL_ERROR = "Something went wrong on our side. We have been notified. Try again in a few minutes."
 PROBLEM_TYPES = "https://tuition.school/problems/"
 
@@ -302,7 +300,7 @@ def text_field(body: Mapping[str, Any], name: str, *, max_length: int, required:
         return None
     if not isinstance(value, str) or not value.strip():
         raise Unprocessable(f"{name} must be a text and not empty", field=name)
-    if len(value) > max_length or FORBIDDEN_IN_TEXT.search(value):
+    if len(value) > max_length or texts.FORBIDDEN.search(value):
         raise Unprocessable(
             f"{name} must have at most {max_length} characters, none of them a control character", field=name
         )

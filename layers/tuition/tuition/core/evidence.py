@@ -6,7 +6,7 @@ Files are not sent. Source: https://docs.stripe.com/api/disputes/evidence_object
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tuition.core import timestamps
+from tuition.core import texts, timestamps
 from tuition.core.catalog import Track
 from tuition.core.errors import Unprocessable
 from tuition.core.money import Money
@@ -40,8 +40,12 @@ def checked(fields: object) -> dict[str, str]:
             raise Unprocessable(
                 f"{str(name)[:40]!r} is not a field of evidence. Use {', '.join(FIELDS)}.", field="fields"
             )
-        if not isinstance(text, str) or not _is_text(text):
+        if not isinstance(text, str):
             raise Unprocessable(f"{name} must be a text.", field=name)
+        if texts.FORBIDDEN.search(text):
+            raise Unprocessable(
+                f"{name} has a control character, or one that changes the direction of text. Remove it.", field=name
+            )
         if len(text) > MAX_FIELD_LENGTH:
             raise Unprocessable(f"{name} has {len(text):,} characters. Shorten it to {MAX_FIELD_LENGTH:,}.", field=name)
     kept = {name: fields[name].strip() for name in FIELDS if str(fields.get(name, "")).strip()}
@@ -50,10 +54,6 @@ def checked(fields: object) -> dict[str, str]:
             f"The texts are too long: Stripe takes {MAX_CHARACTERS:,} characters in all.", field="fields"
         )
     return kept
-
-
-def _is_text(text: str) -> bool:
-    return not any("\ud800" <= char <= "\udfff" or (char < " " and char not in "\n\t") for char in text)
 
 
 def loses_text(before: Mapping[str, str], after: Mapping[str, str]) -> bool:
@@ -78,7 +78,7 @@ def assembled(
     `records` are its audit records, `projects` the student's progress in the track, as they see it, and `emails` the
     time and kind of each email that was delivered to the mail system.
     """
-    texts = {
+    draft = {
         "product_description": _product(track),
         "customer_email_address": payment.email or "",
         "service_date": (payment.paid_at or "")[:10],
@@ -87,7 +87,7 @@ def assembled(
         "refund_refusal_explanation": _refunds(payment),
         "uncategorized_text": "\n".join([*_purchase(payment), *_emails(emails)][:MAX_LINES]),
     }
-    return checked({name: text[:MAX_FIELD_LENGTH] for name, text in texts.items()})
+    return checked({name: texts.FORBIDDEN.sub("", text)[:MAX_FIELD_LENGTH] for name, text in draft.items()})
 
 
 def _product(track: Track) -> str:

@@ -3,6 +3,7 @@
 They explain work and decide nothing. All of one student are bounded together, so one page has them all.
 """
 
+from tuition.core import texts
 from tuition.core.errors import Conflicted, Unprocessable
 
 MAX_NOTE_LENGTH = 1000
@@ -15,16 +16,17 @@ _PUNCTUATION = " -_."
 
 
 def tags(values: object, field: str) -> frozenset[str]:
-    """Return tags as they are stored: trimmed and in lower case. Raises `Unprocessable`, which names the field."""
+    """Return tags as they are stored: trimmed, in lower case, composed. Raises `Unprocessable` with the field."""
     if not isinstance(values, list) or len(values) > MAX_TAGS:
         raise Unprocessable(f"{field} must be a list of at most {MAX_TAGS} tags", field=field)
     return frozenset(_tag(value, field) for value in values)
 
 
 def _tag(text: object, field: str) -> str:
-    name = " ".join(text.split()).casefold() if isinstance(text, str) else ""
-    plain = all(letter.isalnum() or letter in _PUNCTUATION for letter in name)
-    if not (name and plain and len(name) <= MAX_TAG_LENGTH):
+    name = texts.caseless(" ".join(text.split())) if isinstance(text, str) else ""
+    letters = "".join(letter for letter in name if not texts.is_mark(letter))
+    plain = all(letter.isalnum() or letter in _PUNCTUATION for letter in letters)
+    if not (letters and plain and len(name) <= MAX_TAG_LENGTH) or texts.is_mark(name[0]):
         raise Unprocessable(
             f"A tag has 1 to {MAX_TAG_LENGTH} letters, digits, spaces, hyphens, underscores or full stops.",
             field=field,

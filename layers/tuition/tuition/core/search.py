@@ -1,7 +1,7 @@
 """The words by which staff find a payment: those of its address, its last four digits, and its amount.
 
 All three are words of one kind, so `4242` finds a card, an amount and an address alike. A text must be as
-`tuition.storage.keys.email_text` writes it.
+`tuition.core.texts.caseless` writes it.
 """
 
 from tuition.core.money import Money

@@ -1,6 +1,5 @@
 """The keys of the tables' items, as DynamoDB writes them: the one place that knows their format."""
 
-import unicodedata
 import zlib
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -59,14 +58,6 @@ def shards(attribute: str, value: str) -> list[str]:
 def payment_key(payment_id: str) -> Item:
     """Return the key of a payment."""
     return {"payment_id": {"S": payment_id}}
-
-
-def email_text(address: str) -> str:
-    """Return an email address, or its beginning, as the index has it: without case, and composed (Unicode NFC).
-
-    Casefolding can decompose a letter, so it comes first. https://www.unicode.org/reports/tr15/
-    """
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", address).casefold())
 
 
 def enrollment_key(user_id: str, sort_key: str) -> Item:

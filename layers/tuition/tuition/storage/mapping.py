@@ -7,7 +7,7 @@ from typing import Any, cast
 from pynamodb.models import Model
 
 from tuition.core import payment as payments
-from tuition.core import timestamps
+from tuition.core import texts, timestamps
 from tuition.core.attention import AttentionReason
 from tuition.core.audit import Record
 from tuition.core.enrollment import Enrollment, Standing
@@ -39,7 +39,7 @@ def listed_at(payment: Payment) -> str:
 def payment_to_item(payment: Payment, now: float, attention: Sequence[AttentionReason]) -> PaymentItem:
     """Return the item of a payment. A column with no value here is the attribute of `Payment` with its name."""
     check_due, check_at = payments.next_check(payment, int(now)) or (None, None)
-    email_key = f"{keys.email_text(payment.email)}#{payment.created_at}" if payment.email else None
+    email_key = f"{texts.caseless(payment.email)}#{payment.created_at}" if payment.email else None
     disputed, dispute_due = payments.dispute_listing(payment) or (None, None)
     refund_requested, refund_requested_at = payments.refund_request_listing(payment) or (None, None)
     columns: dict[str, Any] = {

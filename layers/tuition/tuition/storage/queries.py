@@ -251,7 +251,7 @@ def sort_keys_between(
 def emails_with_prefix(prefix: str, after: Cursor | None, page_size: int) -> Iterator[Cursor]:
     """Yield the position of each payment whose address begins with this text, from the last address.
 
-    The text must be written as `keys.email_text` writes it.
+    The text must be written as `core.texts.caseless` writes it.
     """
     partition = by_email(prefix)
     begins = SortKeys("begins_with(#sort, :prefix)", {":prefix": prefix})

@@ -11,7 +11,7 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Trans
 from collections.abc import Iterator
 
 from tuition import retry
-from tuition.core import search
+from tuition.core import search, texts
 from tuition.core.errors import Contended
 from tuition.core.money import Money
 from tuition.core.payment import Payment
@@ -28,7 +28,7 @@ def words_of(payment: Payment) -> frozenset[str]:
     """Return the words by which a payment is found now. One whose data were erased has its amount alone."""
     method = payment.payment_method or {}
     last4 = method.get("last4")
-    address = keys.email_text(payment.email or "")
+    address = texts.caseless(payment.email or "")
     return search.words(address, str(last4) if last4 else None, Money(payment.amount, payment.currency))
 
 

@@ -9,12 +9,11 @@ from datetime import date
 from typing import Any, Literal, cast, get_args
 from urllib.parse import unquote
 
-from tuition.core import catalog, search
+from tuition.core import catalog, search, texts
 from tuition.core.errors import Unprocessable
 from tuition.core.payment import STATUSES
 from tuition.core.refund_request import STATES
 from tuition.core.stripe_json import MAX_ID_LENGTH
-from tuition.storage import keys
 from tuition.stripe_gateway import resolve
 
 FILTERS = (
@@ -102,7 +101,7 @@ class Filters:
         """
         if not self.q or self.q.startswith(ID_PREFIXES):
             return ()
-        words = [word for part in keys.email_text(self.q).split() for word in _words_of(part)]
+        words = [word for part in texts.caseless(self.q).split() for word in _words_of(part)]
         words = list(dict.fromkeys(words))
         return tuple(words) if len(words) <= search.MAX_QUERY_WORDS else ()
 

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Any
 
 from tuition import clock
-from tuition.core import attention, catalog, timestamps
+from tuition.core import attention, catalog, texts, timestamps
 from tuition.core import payment as payments
 from tuition.core.errors import NotFound
 from tuition.core.payment import STATUSES, Payment
@@ -189,8 +189,8 @@ def _load(batch: list[Cursor], filters: Filters, *, steady: bool) -> list[Paymen
 
 def _has_words(filters: Filters, view: PaymentView) -> bool:
     """Whether a payment has all words of a search now, and is not found by the beginning of its address already."""
-    is_listed = bool(filters.address) and keys.email_text(view.payment.email or "").startswith(
-        keys.email_text(filters.address)
+    is_listed = bool(filters.address) and texts.caseless(view.payment.email or "").startswith(
+        texts.caseless(filters.address)
     )
     return not is_listed and search.words_of(view.payment) >= frozenset(filters.words)
 
@@ -286,7 +286,7 @@ def _search(filters: Filters, after: Cursor | None, page_size: int) -> Iterator[
 
     Then those of words, newest first.
     """
-    exact, address = _payment_named(filters.ids), keys.email_text(filters.address)
+    exact, address = _payment_named(filters.ids), texts.caseless(filters.address)
     if after is None or after.stage == "listed":
         before = after.listed_before() if after else None
         theirs = [_walk(queries.by_user(user), filters, before, page_size) for user in _users_named(filters.ids)]
