@@ -11,7 +11,7 @@ from typing import Any
 
 from tuition.core.errors import NotFound, TuitionError
 from tuition.intake import stripe_events
-from tuition.payments import checkout, refunds
+from tuition.payments import opening, refunds
 from tuition.storage import dynamodb, keys, ledger
 from tuition.storage.dynamodb import StorageUnavailable
 from tuition.storage.items import QuarantineItem, StripeObjectItem
@@ -126,12 +126,12 @@ def replay_deletes_the_event_before_it_is_applied(put: SetAttribute) -> None:
 @defect
 def client_secret_returned_before_the_commit(put: SetAttribute) -> None:
     """The student can pay although the payment was never stored."""
-    real = checkout._commit
+    real = opening.commit
 
-    def commit(payment: Any, answer: Any, *rest: Any) -> Any:
+    def commit(payment: Any, answer: Any, *rest: Any, **options: Any) -> Any:
         try:
-            return real(payment, answer, *rest)
+            return real(payment, answer, *rest, **options)
         except StorageUnavailable:
-            return checkout.OpenedPayment(payment, answer.object, new=True)
+            return opening.OpenedPayment(payment, answer.object, new=True)
 
-    put(checkout, "_commit", commit)
+    put(opening, "commit", commit)

@@ -23,7 +23,7 @@ from tuition.core.facts import Closed, Facts
 from tuition.core.limits import NO_LIMITS
 from tuition.core.payment_state import PaymentState
 from tuition.intake import stripe_events, walk
-from tuition.payments import cancellation, checkout, customers, refunds, selling
+from tuition.payments import cancellation, checkout, customers, opening, refunds, selling
 from tuition.storage import dynamodb, keys, ledger, mapping
 from tuition.stripe_gateway import client as stripe_client
 from tuition.stripe_gateway import closing, rebuild, resolve, sync
@@ -43,7 +43,7 @@ def losing_create_closes_its_object_without_a_claim(patch: Patch) -> None:
 
 
 def losing_create_leaves_its_object_open(patch: Patch) -> None:
-    patch.setattr(checkout, "_abandon", lambda payment: None)
+    patch.setattr(opening, "abandon", lambda payment: None)
 
 
 def losing_double_click_closes_the_shared_object(patch: Patch) -> None:
@@ -63,28 +63,27 @@ def losing_double_click_closes_the_shared_object(patch: Patch) -> None:
 
 def create_responds_before_its_commit(patch: Patch) -> None:
     patch.setattr(
-        checkout, "_commit", lambda payment, answer, *_: checkout.OpenedPayment(payment, answer.object, new=True)
+        opening, "commit", lambda payment, answer, *_, **__: opening.OpenedPayment(payment, answer.object, new=True)
     )
 
 
 def create_gives_up_after_any_conflict(patch: Patch) -> None:
-    def keep(payment: Any, answer: Any, enrollment: Any, attempt_times: Any, customer: Any, _codes: Any) -> Any:
+    def keep(payment: Any, answer: Any, slot: Any, *, accepted_codes: Any, **options: Any) -> Any:
         entry = audit.AuditEntry(payment.created_at, f"create:{payment.payment_id}", "payment.created", "request")
-        before = PaymentState(None, enrollment)
         try:
-            state = ledger.commit(before, ledger.Change(payment, entry), attempt_times=attempt_times, customer=customer)
+            state = ledger.commit(slot.before(), ledger.Change(payment, entry), **options)
         except ledger.StripeObjectTaken as error:
-            checkout._on_object_taken(error, payment, enrollment)
+            opening._on_object_taken(error, payment, slot)
             return None
         except (ledger.VersionConflict, ledger.AlreadyRecorded):
             current = ledger.load(payment.ref).payment
             if current and current.open and current.stripe_object_id == payment.stripe_object_id:
-                return checkout.OpenedPayment(current, answer.object, new=False)
+                return opening.OpenedPayment(current, answer.object, new=False)
             closing.abandon(closing.bound_object(payment), payment.user_id, payment.track)
             return None
-        return checkout.OpenedPayment(state.existing, answer.object, new=True)
+        return opening.OpenedPayment(state.existing, answer.object, new=True)
 
-    patch.setattr(checkout, "_commit", keep)
+    patch.setattr(opening, "commit", keep)
 
 
 def every_create_has_its_own_idempotency_key(patch: Patch) -> None:
@@ -100,12 +99,12 @@ def stale_idempotent_replay_is_not_retrieved_again(patch: Patch) -> None:
 
 
 def create_closes_payments_opened_after_it_started(patch: Patch) -> None:
-    real = checkout._require_closable
+    real = opening.require_closable
 
-    def require_closable(state: Any, enrollment: Any, request: Any, _: Any) -> None:
-        real(state, enrollment, request, frozenset({state.payment.payment_id}))
+    def require_closable(state: Any, _: Any) -> bool:
+        return real(state, frozenset({state.payment.payment_id}))
 
-    patch.setattr(checkout, "_require_closable", require_closable)
+    patch.setattr(opening, "require_closable", require_closable)
 
 
 def open_payment_is_offered_at_its_old_price(patch: Patch) -> None:

@@ -39,7 +39,8 @@ from tuition.core.money import Money
 from tuition.core.payment import Payment
 from tuition.intake import fan_out, stripe_events, task_queue, walk
 from tuition.payments import checkout
-from tuition.payments.checkout import Buyer, OpenedPayment
+from tuition.payments.checkout import Buyer
+from tuition.payments.opening import OpenedPayment
 from tuition.storage import dynamodb, keys, mapping
 from tuition.stripe_gateway import client as stripe_client
 

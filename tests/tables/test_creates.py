@@ -13,7 +13,7 @@ from tuition.core import catalog
 from tuition.core.audit import AuditEntry
 from tuition.core.facts import Facts, Settled
 from tuition.core.money import Money
-from tuition.payments import checkout
+from tuition.payments import opening
 from tuition.storage import ledger
 from tuition.storage.ledger import Change
 
@@ -205,7 +205,7 @@ def test_concurrent_first_purchases_with_two_email_addresses_leave_no_orphan(
             other_statuses[0] = tuition.create(Student(student.sub, email="new@example.org"), "FSD").status
         return commit(*args, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(checkout.ledger, "commit", commit_after_other)
+    monkeypatch.setattr(opening.ledger, "commit", commit_after_other)
     response = tuition.create(student)
     assert (other_statuses, response.status) == ([201], 201)
     assert len(payable_intents(tuition, student)) == 2
@@ -217,17 +217,17 @@ def test_no_payment_is_begun_beside_another_amount_that_arrives_while_it_is_crea
     closed = tuition.create(student).body
     tuition.at_stripe("POST", f"/v1/payment_intents/{closed['payment_intent_id']}/cancel")
     tuition.deliver_all()
-    real = checkout._commit
+    real = opening.commit
 
-    def commit_after_the_money(*args: Any) -> Any:
-        monkeypatch.setattr(checkout, "_commit", real)
+    def commit_after_the_money(*args: Any, **options: Any) -> Any:
+        monkeypatch.setattr(opening, "commit", real)
         ref = tuition.payment(closed["payment_id"]).ref
         entry = AuditEntry("2026-11-23T18:30:00.000Z", "late", "test", "pull")
         late = Facts(settled=Settled(4990, "usd", 1))
         ledger.update(ref, lambda state: Change(state.existing.merged(late), entry))
-        return real(*args)
+        return real(*args, **options)
 
-    monkeypatch.setattr(checkout, "_commit", commit_after_the_money)
+    monkeypatch.setattr(opening, "commit", commit_after_the_money)
     response = tuition.create(student)
     assert (response.status, response.body.get("type", "").rpartition("/")[2]) == (409, "conflict")
     assert payable_intents(tuition, student) == []

@@ -9,7 +9,7 @@ from tests.tables.test_promotion_codes import create_code, customer_of, refusal_
 from tests.tables.test_sessions import open_session, pay_session, payable_ids
 from tuition.core.audit import AuditEntry
 from tuition.core.facts import Closed, Facts, Settled
-from tuition.payments import checkout
+from tuition.payments import checkout, opening
 from tuition.storage import dynamodb, keys, ledger
 from tuition.storage.items import CustomerItem
 from tuition.storage.ledger import Change
@@ -142,15 +142,15 @@ def test_a_create_without_a_code_that_loses_the_customer_to_a_first_purchase_is_
 ) -> None:
     """Two first creates at once, with two addresses: the one without a code has the older customer."""
     code = free_codes(tuition, student)[0]
-    real, others = checkout._commit, list[Response]()
+    real, others = opening.commit, list[Response]()
 
-    def commit_after_another_create(*args: Any) -> Any:
-        monkeypatch.setattr(checkout, "_commit", real)
+    def commit_after_another_create(*args: Any, **options: Any) -> Any:
+        monkeypatch.setattr(opening, "commit", real)
         other_address = Student(student.sub, email=f"new-{student.sub}@example.org")
         others.append(open_session(tuition, other_address, "FSD", promotion_code=code))
-        return real(*args)
+        return real(*args, **options)
 
-    monkeypatch.setattr(checkout, "_commit", commit_after_another_create)
+    monkeypatch.setattr(opening, "commit", commit_after_another_create)
     response = tuition.create(student)
     assert [other.status for other in others] == [201]
     assert response.status == 201, response

@@ -108,10 +108,10 @@ def test_a_create_between_two_rounds_sees_the_stop(
     tuition: Harness, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The create has closed another open payment, and looks again before it begins a new one."""
-    from tuition.payments import checkout
+    from tuition.payments import opening
 
     opened = tuition.create(student).body
-    real = checkout._close_first
+    real = opening.close_first
 
     def close_then_stop(*args: Any) -> Any:
         closed = real(*args)
@@ -119,7 +119,7 @@ def test_a_create_between_two_rounds_sees_the_stop(
             selling.decide(on=False, note="now", message=None, staff="staff")
         return closed
 
-    monkeypatch.setattr(checkout, "_close_first", close_then_stop)
+    monkeypatch.setattr(opening, "close_first", close_then_stop)
     assert_not_selling(tuition.call(create_checkout_session.handler, student, {"track": "DP"}))
     assert tuition.status(student, opened["payment_id"]).body["status"] == "CANCELED"
 

@@ -183,7 +183,7 @@ LIST |= {"storage.search"}
 CREATE = CLOSE | {"stripe", "requests"}
 CREATE |= {"storage.limits"} | {
     f"payments.{name}"
-    for name in ("checkout", "customers", "promotion_codes", "purchase_blocks", "recovery", "selling")
+    for name in ("checkout", "customers", "opening", "promotion_codes", "purchase_blocks", "recovery", "selling")
 }
 CREATE |= {"storage.selling_switch"}
 

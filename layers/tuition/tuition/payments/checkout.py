@@ -1,15 +1,12 @@
 """Buy a track: at most one open payment per user and track, however often and however concurrently it is requested.
 
-A create loads the enrollment, creates an object at Stripe with the payment's id as idempotency key, and commits both
-in one transaction on the enrollment's version. Nothing that can be paid leaves before that commit. A create that loses
-the transaction looks again: at the winner's payment, at its own object, or at an enrollment that moved for another
-reason. A create that ends without an answer marks its object as abandoned before it closes it, so that no other create
-can commit a dead object.
+A create loads the enrollment, which is the slot of its payment, and looks at what is open in it. `opening` creates the
+object at Stripe and commits both.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, NoReturn, cast
 
 from tuition import clock, retry
 from tuition.core import payment as payments
@@ -22,7 +19,6 @@ from tuition.core.errors import (
     CodeRefused,
     Conflicted,
     Contended,
-    PaymentInProgress,
     StripeRefused,
     StripeUnavailable,
     TermsChanged,
@@ -36,15 +32,14 @@ from tuition.core.payment_state import PaymentState
 from tuition.core.promotion_rules import FIRST_CLAIMED
 from tuition.core.purchase_blocks import PurchaseBlocks
 from tuition.core.refs import Customer, PaymentRef
-from tuition.payments import customers, promotion_codes, purchase_blocks, recovery, selling
+from tuition.payments import customers, opening, promotion_codes, purchase_blocks, recovery, selling
+from tuition.payments.opening import AttemptSpent, NewPayment, OpenedPayment
 from tuition.payments.promotion_codes import PromotionCode
 from tuition.settings import settings
 from tuition.storage import ledger, limits, queries
-from tuition.storage.ledger import Change, FirstPurchaseTaken, StripeObjectTaken, VersionConflict
+from tuition.storage.ledger import Change
 from tuition.storage.limits import CodeLookup
-from tuition.stripe_gateway import closing, objects, resolve, sync
-from tuition.stripe_gateway.client import Answer
-from tuition.stripe_gateway.objects import StripeObject
+from tuition.stripe_gateway import closing
 
 _INVOICE: Mapping[str, Any] = {
     "invoice_creation": {"enabled": True},
@@ -87,26 +82,6 @@ class PurchaseRequest:
     lookups: list[CodeLookup] = field(default_factory=list)
     has_closed: bool = False
     agreed_version: str | None = None
-
-
-class OpenedPayment(NamedTuple):
-    """An open payment and Stripe's object to pay it with. `new`: created by this request."""
-
-    payment: Payment
-    object: Mapping[str, Any]
-    new: bool
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what the student's browser needs to pay, as the API answers it."""
-        payment = self.payment
-        return {
-            "payment_id": payment.payment_id,
-            **objects.how_to_pay(payment.kind, self.object),
-            "amount": payment.amount,
-            "currency": payment.currency,
-            "track": payment.track,
-            "status": payment.status,
-        }
 
 
 def create_payment(
@@ -281,13 +256,14 @@ def _look(
         limits.take_request(buyer.user_id, state.limits)
         recovery.recover(ref, enrollment, customer)
     elif _is_same_request(state.payment, request):
-        opened, has_closed = _reopen(state)
+        opened, has_closed = opening.reopen(state)
         return opened, replace(request, has_closed=request.has_closed or has_closed)
     else:
-        _require_closable(state, enrollment, request, may_close)
+        if opening.require_closable(state, may_close):
+            _attempt_times(enrollment, request)  # a user who may not begin another payment keeps the open one
         # Before closing, because a refused code must close nothing.
         request = _with_promotion(buyer, request, enrollment, customer, used)
-        has_closed = _close_first(state)
+        has_closed = opening.close_first(state)
         request = replace(request, has_closed=request.has_closed or has_closed)
     return None, request
 
@@ -349,70 +325,24 @@ def _is_same_request(payment: Payment, request: PurchaseRequest) -> bool:
     return payment.open and same_currency and (payment.kind, payment.terms) == (request.kind, request.terms)
 
 
-def _reopen(state: PaymentState) -> tuple[OpenedPayment | None, bool]:
-    """Return the open payment if Stripe still has it open and may be asked, and whether it was closed instead.
-
-    It is closed if cards may be tested with it: the declines that no webhook has delivered yet are counted first.
-    Raises `PaymentInProgress` for a session that the student has completed: it has no URL any more. Raises
-    `CodeRefused` for a session that can no longer be paid because its promotion code has ended; the session stays open.
-    """
-    ref = state.existing.ref
-    limits.take_request(ref.user_id, state.limits)
-    state, obj = sync.refresh_state(ref, state, declines=True)
-    payment = state.existing
-    if closing.must_close(payment, state.limits):
-        closed = closing.close(ref, state)
-        if closed.open:  # Stripe cannot close it any more, so the next round would ask the same again
-            raise closing.in_progress(closed, obj)
-        return None, True
-    if not payment.open:
-        return None, False
-    opened = _opened(payment, obj, new=False)
-    promotion_codes.require_payable(obj, payment.track, payment.customer)
-    return opened, False
-
-
-def _opened(payment: Payment, obj: Mapping[str, Any], *, new: bool) -> OpenedPayment:
-    """Return an open payment with its object. Raises `PaymentInProgress` for a session that was just completed."""
-    if obj.get("status") == "complete":
-        raise closing.in_progress(payment, obj)
-    return OpenedPayment(payment, obj, new=new)
-
-
-def _require_closable(
-    state: PaymentState, enrollment: Enrollment, request: PurchaseRequest, may_close: frozenset[str]
-) -> None:
-    """Raise `PaymentInProgress` or `TooManyRequests` if an open payment with other terms must stay open."""
-    payment = state.existing
-    if not payment.open:
-        return
-    if payment.payment_id not in may_close:
-        raise PaymentInProgress(
-            "Another payment for this track was created at the same time. Finish that payment or repeat its request."
-        )
-    if payment.status == "PROCESSING" or payment.verify_by:
-        limits.take_request(payment.user_id, state.limits)
-        payment, obj = sync.refresh(payment.ref)
-        if payment.status == "PROCESSING" or payment.verify_by:
-            raise closing.in_progress(payment, obj)
-    _attempt_times(enrollment, request)  # a user who may not begin another payment keeps the open one
-
-
-def _close_first(state: PaymentState) -> bool:
-    """Close an open payment that was created with other terms, and return whether it was open.
-
-    Raises `PaymentInProgress` if it is being processed.
-    """
-    payment = state.existing
-    if not payment.open:
-        return False
-    closed = closing.close(payment.ref)
-    if closed.open:
-        raise closing.in_progress(closed, {})
-    return True
-
-
 # --- a new payment ---
+
+
+@dataclass(frozen=True)
+class _EnrollmentSlot:
+    """An enrollment as the slot of a payment."""
+
+    enrollment: Enrollment
+
+    def before(self) -> PaymentState:
+        return PaymentState(None, self.enrollment)
+
+    def retire(self, attempt: int, why: str) -> None:
+        ledger.next_attempt(self.enrollment, attempt, why)
+
+    def moved(self, current: PaymentState) -> "_EnrollmentSlot | None":
+        now = current.enrollment
+        return None if now.open_payments or now.status == "ENROLLED" or now.undecided else _EnrollmentSlot(now)
 
 
 def _begin(
@@ -430,33 +360,37 @@ def _begin(
     if stored is None and new is None:
         new = customers.create(buyer.user_id, buyer.email, generation=1)
     customer = cast(Customer, new or stored)
-    attempt = enrollment.attempt + 1
-    params = _create_params(request, customer)
-    payment_id = payments.payment_id(
-        settings().namespace, buyer.user_id, request.track.track, attempt, request.kind, params
-    )
-    ref = PaymentRef(payment_id, buyer.user_id, request.track.track)
+    slot, attempt = _EnrollmentSlot(enrollment), enrollment.attempt + 1
     try:
-        answer = objects.create(request.kind, params, resolve.metadata(ref, attempt, request.kind), payment_id)
+        payment, answer = opening.create(_new_payment(buyer, request, attempt, customer))
+    except AttemptSpent as spent:
+        slot.retire(attempt, spent.why)
+        return None
     except StripeRefused as refused:
         if refused.code == "resource_missing" and refused.param == "customer":
             if new:
                 return None  # deleted as soon as it was created
             new = customers.create(buyer.user_id, buyer.email, customer.generation + 1)
             return _begin(buyer, request, enrollment, stored, new)
-        _on_refusal(refused, request, customer, enrollment, attempt)
-        return None
-    except StripeUnavailable as unavailable:
-        if not unavailable.replayed:
-            raise
-        ledger.next_attempt(enrollment, attempt, "replayed_failure")
-        return None
-    payment = _new_payment(ref, request, attempt, answer, buyer, customer)
-    if payment.status == "CANCELED":
-        ledger.next_attempt(enrollment, attempt, "replayed_closed")
-        return None
+        _raise_translated(refused, request, customer)
     codes = [lookup.entry for lookup in request.lookups]
-    return _commit(payment, answer, enrollment, attempt_times, new, codes)
+    return opening.commit(payment, answer, slot, attempt_times=attempt_times, customer=new, accepted_codes=codes)
+
+
+def _new_payment(buyer: Buyer, request: PurchaseRequest, attempt: int, customer: Customer) -> NewPayment:
+    params, track = _create_params(request, customer), request.track.track
+    payment_id = payments.payment_id(settings().namespace, buyer.user_id, track, attempt, request.kind, params)
+    return NewPayment(
+        ref=PaymentRef(payment_id, buyer.user_id, track),
+        kind=request.kind,
+        attempt=attempt,
+        params=params,
+        terms=request.terms,
+        email=buyer.email,
+        customer=customer,
+        first_purchase=request.first_purchase,
+        agreed_version=request.agreed_version,
+    )
 
 
 def _attempt_times(enrollment: Enrollment, request: PurchaseRequest) -> tuple[int, ...]:
@@ -472,25 +406,14 @@ def _attempt_times(enrollment: Enrollment, request: PurchaseRequest) -> tuple[in
     return (*recent, now)
 
 
-def _on_refusal(
-    refused: StripeRefused, request: PurchaseRequest, customer: Customer, enrollment: Enrollment, attempt: int
-) -> None:
-    """Decide what Stripe's refusal of a create means.
-
-    The key was used for other parameters, an old refusal is replayed, or the object that the key once made is missing:
-    then the attempt is retired. Or the code or the saved method has changed since it was checked.
-    """
-    if refused.stripe_type == "idempotency_error" or refused.replayed:
-        ledger.next_attempt(enrollment, attempt, "replayed_refusal" if refused.replayed else "key_used")
-    elif refused.code == "resource_missing" and refused.stripe_status == 404:
-        ledger.next_attempt(enrollment, attempt, "replayed_gone")
-    elif request.terms.promotion_code and _is_about_the_code(refused):
+def _raise_translated(refused: StripeRefused, request: PurchaseRequest, customer: Customer) -> NoReturn:
+    """Raise the error for a refusal that is about the request: the code or the saved method has changed since."""
+    if request.terms.promotion_code and _is_about_the_code(refused):
         promotion_codes.find(request.terms.promotion_code, request.track, customer.stripe_customer_id)
         raise CodeRefused(f"Stripe does not accept this promotion code: {refused}", "not-applicable")
-    elif request.terms.payment_method and (refused.param == "payment_method" or "PaymentMethod" in str(refused)):
+    if request.terms.payment_method and (refused.param == "payment_method" or "PaymentMethod" in str(refused)):
         raise Unprocessable("This saved payment method cannot be used. Choose another one.", field="payment_method")
-    else:
-        raise refused
+    raise refused
 
 
 def _is_about_the_code(refused: StripeRefused) -> bool:
@@ -537,93 +460,3 @@ def _session_params(request: PurchaseRequest) -> dict[str, Any]:
     if request.terms.invoice:
         params |= _INVOICE
     return params
-
-
-def _new_payment(
-    ref: PaymentRef, request: PurchaseRequest, attempt: int, answer: Answer, buyer: Buyer, customer: Customer
-) -> Payment:
-    """Return the payment of a created object. Its phase is stamped like an event's: an event may be just as new."""
-    created_at = clock.now()
-    now = timestamps.iso(created_at)
-    stripe_object = StripeObject(request.kind, answer.object["id"])
-    agreed = Agreement(int(created_at), request.agreed_version) if request.agreed_version else None
-    return Payment(
-        payment_id=ref.payment_id,
-        user_id=buyer.user_id,
-        track=ref.track,
-        kind=request.kind,
-        attempt=attempt,
-        stripe_object_id=stripe_object.id,
-        price=objects.price(request.kind, answer.object),
-        created_at=now,
-        updated_at=now,
-        email=buyer.email,
-        customer=customer.stripe_customer_id,
-        terms=request.terms,
-        first_purchase=request.first_purchase,
-        facts=Facts(agreed=agreed),
-    ).merged(stripe_object.facts(answer.object, answer.date))
-
-
-def _commit(
-    payment: Payment,
-    answer: Answer,
-    enrollment: Enrollment,
-    attempt_times: tuple[int, ...],
-    customer: Customer | None,
-    accepted_codes: Sequence[str],
-) -> OpenedPayment | None:
-    """Commit a created object, again whenever it loses for a reason that does not concern it.
-
-    None: another round is needed, and the object is abandoned unless another payment holds it.
-    """
-    created = f"create:{payment.payment_id}"
-    entry = AuditEntry(payment.created_at, created, "payment.created", "request", actor=payment.user_id)
-    change = Change(payment, entry)
-    for _ in retry.attempts(retry.CREATE_COMMIT):
-        try:
-            state = ledger.commit(
-                PaymentState(None, enrollment),
-                change,
-                attempt_times=attempt_times,
-                customer=customer,
-                accepted_codes=accepted_codes,
-            )
-            return _opened(state.existing, answer.object, new=True)
-        except StripeObjectTaken as taken:
-            _on_object_taken(taken, payment, enrollment)
-            return None
-        except FirstPurchaseTaken:
-            _abandon(payment)
-            raise CodeRefused(FIRST_CLAIMED.message, FIRST_CLAIMED.reason) from None
-        except (VersionConflict, ledger.AlreadyRecorded):
-            current = ledger.load(payment.ref)
-        if current.payment:
-            same_object = current.payment.stripe_object_id == payment.stripe_object_id
-            if same_object and current.payment.open:
-                return _opened(current.payment, answer.object, new=False)
-            if not same_object:
-                _abandon(payment)
-            return None
-        now = current.enrollment
-        if now.open_payments or now.status == "ENROLLED" or now.undecided:
-            _abandon(payment)
-            return None
-        enrollment = now
-        stored = ledger.load_for_create(payment.user_id, payment.track)[1] if customer else None
-        if customer and stored and stored.generation >= customer.generation:
-            customer = None  # another purchase has stored a customer in the meantime: keep that one
-    _abandon(payment)
-    return None
-
-
-def _on_object_taken(taken: StripeObjectTaken, payment: Payment, enrollment: Enrollment) -> None:
-    """Retire the attempt if another create abandoned this object; abandon our object if another one is taken."""
-    if taken.pointer.stripe_id != payment.stripe_object_id:
-        _abandon(payment)
-    elif taken.pointer.state == ledger.ABANDONED:
-        ledger.next_attempt(enrollment, payment.attempt, "abandoned")
-
-
-def _abandon(payment: Payment) -> None:
-    closing.abandon(closing.bound_object(payment), payment.user_id, payment.track)
