@@ -1,4 +1,4 @@
-"""What staff may write: tags, and the texts of evidence for a dispute."""
+"""The texts that staff may write: tags, and the evidence for a dispute."""
 
 from dataclasses import replace
 from typing import Any

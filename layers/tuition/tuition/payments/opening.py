@@ -49,7 +49,7 @@ class OpenedPayment(NamedTuple):
 
 
 class Slot(Protocol):
-    """What has at most one open payment, as it was loaded."""
+    """The holder of at most one open payment, as it was loaded."""
 
     def before(self) -> PaymentState:
         """Return the state on which a new payment is committed."""
