@@ -2,7 +2,7 @@
 
 import pytest
 
-from tuition.core import catalog
+from tuition.core import catalog, money
 from tuition.core.errors import UnknownTrack
 from tuition.core.money import Money
 
@@ -37,7 +37,7 @@ def test_the_catalog_is_immutable() -> None:
 TRACK = """
 [X]
 title = "X"
-amount = 4
+amount = 49900
 currency = "usd"
 summary = "A track."
 level = "Beginner"
@@ -50,7 +50,7 @@ projects = []
 @pytest.mark.parametrize(
     ("correct", "wrong"),
     [
-        ("amount = 4", "amount = 4.5"),
+        ("amount = 49900", "amount = 499.5"),
         ('currency = "usd"', ""),
         ('summary = "A track."', ""),
         ('summary = "A track."', 'summary = " "'),
@@ -70,3 +70,36 @@ def test_a_track_is_sold_unless_the_file_says_otherwise() -> None:
     assert not catalog.parse(f"{TRACK}sold = false")["X"].sold
     with pytest.raises(TypeError):
         catalog.parse(f'{TRACK}sold = "no"')
+
+
+@pytest.mark.parametrize(
+    ("price", "problem"),
+    [
+        ((0, "usd"), "the price of X, 0.00 USD, is less than the least charge, 0.50 USD"),
+        ((49, "usd"), "the price of X, 0.49 USD, is less than the least charge, 0.50 USD"),
+        ((49, "jpy"), "the price of X, 49 JPY, is less than the least charge, 50 JPY"),
+        ((17_499, "huf"), "the price of X, 174.99 HUF, is less than the least charge, 175.00 HUF"),
+        ((-49_900, "usd"), "the price of X, -499.00 USD, is less than the least charge, 0.50 USD"),
+        ((499_995, "kwd"), "the price of X, 499.995 KWD, is not a multiple of 0.010 KWD"),
+        ((49_950, "isk"), "the price of X, 499.50 ISK, is not a multiple of 1.00 ISK"),
+        ((49_900, "usa"), "the price of X, 499.00 USA, is in 'usa', which is no currency of Stripe's"),
+        ((49_900, "USD"), "currency must be in lower case, not 'USD'"),
+    ],
+)
+def test_a_price_that_stripe_cannot_charge_does_not_load(price: tuple[int, str], problem: str) -> None:
+    with pytest.raises(ValueError) as error:
+        catalog.parse(priced(*price))
+    assert str(error.value) == problem
+
+
+def test_a_catalog_has_one_currency_and_it_can_be_any_of_stripes() -> None:
+    for currency in money.CURRENCIES:
+        price = money.least_charge(currency)
+        both = priced(price.amount, currency) + priced(price.amount, currency).replace("[X]", "[Y]")
+        assert [track.price for track in catalog.parse(both).values()] == [price, price]
+    with pytest.raises(ValueError, match="prices in eur and usd, and it must have one currency"):
+        catalog.parse(TRACK + priced(49_900, "eur").replace("[X]", "[Y]"))
+
+
+def priced(amount: int, currency: str) -> str:
+    return TRACK.replace("49900", str(amount)).replace('"usd"', f'"{currency}"')

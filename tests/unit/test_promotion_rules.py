@@ -1,10 +1,13 @@
 """Why a promotion code is rejected, as derived from Stripe's objects."""
 
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
-from tuition.core import promotion_rules
+from tuition.core import money, promotion_rules
 from tuition.core.money import Money
 from tuition.core.promotion_rules import FIRST_ELSEWHERE, FIRST_ONLY, UNKNOWN, Refusal
 
@@ -81,6 +84,47 @@ def test_a_valid_code_is_accepted(obj: dict[str, Any]) -> None:
 )
 def test_an_unusable_code_is_rejected_with_its_reason(obj: dict[str, Any], reason: str) -> None:
     assert reason_of(obj) == reason
+
+
+@pytest.mark.parametrize(
+    ("price", "percent", "message"),
+    [
+        (Money(500, "jpy"), 90.0, None),  # 50 JPY, the minimum charge
+        (Money(500, "jpy"), 90.2, "minimum charge of 50 JPY"),
+        (Money(50_000, "kwd"), 10.0, None),
+        (Money(50_000, "kwd"), 10.01, "reduces the price to 44.995 KWD, no multiple of 0.010 KWD"),
+        (Money(4_990_000, "isk"), 10.0, None),
+        (Money(333_000, "isk"), 15.0, "reduces the price to 2830.50 ISK, no multiple of 1.00 ISK"),
+        (Money(333_000, "huf"), 15.0, None),
+        (Money(33_300, "huf"), 50.0, "minimum charge of 175.00 HUF"),
+        (Money(333_000, "ugx"), 100.0, None),
+    ],
+)
+def test_a_discount_leaves_nothing_or_an_amount_that_can_be_charged(
+    price: Money, percent: float, message: str | None
+) -> None:
+    refusal = promotion_rules.refusal(code({"percent_off": percent}), price, None, NOW)
+    assert (refusal is None) if message is None else refusal is not None and message in refusal.message
+
+
+@given(some.sampled_from(sorted(money.CURRENCIES)), some.integers(1, 10**6), some.decimals("0.01", 100, places=2))
+def test_a_code_that_is_accepted_gives_a_price_of_0_or_one_that_can_be_charged(
+    currency: str, steps: int, percent: Decimal
+) -> None:
+    least = money.least_charge(currency)
+    price = Money(least.amount + steps * money.step(currency).amount, currency)
+    half_price = {"percent_off": None, "amount_off": price.amount // 2, "currency": currency}
+    for coupon in ({"percent_off": float(percent)}, half_price):
+        one = code(coupon, minimum(price.amount, currency))
+        reduced = Money(price.amount - promotion_rules.discount(one, price), currency)
+        is_chargeable = reduced.amount == 0 or money.charge_problem(reduced) is None
+        assert (promotion_rules.refusal(one, price, None, NOW) is None) == is_chargeable
+
+
+@given(some.integers(1, 10**9), some.decimals("0.01", 100, places=2))
+def test_a_percentage_is_rounded_half_up_to_the_minor_unit(amount: int, percent: Decimal) -> None:
+    exact = (amount * percent / 100).quantize(Decimal(1), ROUND_HALF_UP)
+    assert promotion_rules.discount(code({"percent_off": float(percent)}), Money(amount, "usd")) == exact
 
 
 def test_a_code_for_one_customer_needs_a_customer() -> None:

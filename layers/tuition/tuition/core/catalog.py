@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tuition.core.errors import UnknownTrack
-from tuition.core.money import Money
+from tuition.core.money import Money, charge_problem
 
 
 class Step(NamedTuple):
@@ -78,29 +78,43 @@ def find(code: object) -> Track:
 def parse(toml: str) -> dict[str, Track]:
     """Return the tracks of a catalog in TOML. Raises `KeyError` or `TypeError` if its structure is wrong.
 
-    `prerequisites` and `questions` may be left out. A text that is empty is a `TypeError` too.
+    `prerequisites` and `questions` may be left out. A text that is empty is a `TypeError` too. A price that Stripe
+    cannot charge is a `ValueError`, and so is a second currency: students and staff see sums of several tracks.
     """
-    return {
-        code: Track(
-            track=code,
-            title=entry["title"],
-            price=Money(entry["amount"], entry["currency"]),
-            summary=_text(entry["summary"]),
-            level=_text(entry["level"]),
-            duration=_text(entry["duration"]),
-            outcomes=_texts(entry["outcomes"]),
-            prerequisites=_texts(entry.get("prerequisites", [])),
-            questions=tuple(
-                Question(_text(each["question"]), _text(each["answer"])) for each in entry.get("questions", [])
-            ),
-            projects=tuple(
-                Project(project["project"], project["title"], tuple(Step(**step) for step in project["steps"]))
-                for project in entry["projects"]
-            ),
-            sold=_flag(entry, "sold"),
-        )
-        for code, entry in tomllib.loads(toml).items()
-    }
+    tracks = {code: _track(code, entry) for code, entry in tomllib.loads(toml).items()}
+    currencies = sorted({track.price.currency for track in tracks.values()})
+    if len(currencies) > 1:
+        raise ValueError(f"the catalog has prices in {' and '.join(currencies)}, and it must have one currency")
+    return tracks
+
+
+def _track(code: str, entry: Mapping[str, Any]) -> Track:
+    return Track(
+        track=code,
+        title=entry["title"],
+        price=_chargeable(Money(entry["amount"], entry["currency"]), f"the price of {code}"),
+        summary=_text(entry["summary"]),
+        level=_text(entry["level"]),
+        duration=_text(entry["duration"]),
+        outcomes=_texts(entry["outcomes"]),
+        prerequisites=_texts(entry.get("prerequisites", [])),
+        questions=tuple(
+            Question(_text(each["question"]), _text(each["answer"])) for each in entry.get("questions", [])
+        ),
+        projects=tuple(
+            Project(project["project"], project["title"], tuple(Step(**step) for step in project["steps"]))
+            for project in entry["projects"]
+        ),
+        sold=_flag(entry, "sold"),
+    )
+
+
+def _chargeable(amount: Money, name: str) -> Money:
+    """Return an amount that Stripe can charge. Raises `ValueError` for any other."""
+    problem = charge_problem(amount)
+    if problem:
+        raise ValueError(f"{name}, {amount}, {problem}")
+    return amount
 
 
 def _texts(values: object) -> tuple[str, ...]:

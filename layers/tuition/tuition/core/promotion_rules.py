@@ -6,17 +6,11 @@ Sources: https://docs.stripe.com/api/promotion_codes/object, https://docs.stripe
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
-from tuition.core.money import Money
+from tuition.core.money import Money, is_on_step, least_charge, step
 
 Reason = Literal["unknown", "expired", "used-up", "not-applicable"]
 
 _NEAREST: tuple[Reason, ...] = ("not-applicable", "used-up", "expired", "unknown")
-
-LEAST_CHARGE = 50
-"""The minimum charge in USD, in minor units.
-
-Source: https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts
-"""
 
 
 class Refusal(NamedTuple):
@@ -124,9 +118,12 @@ def _not_applicable(rules: Mapping[str, Any], coupon: Mapping[str, Any], price: 
     off = _amount_off(coupon, price)
     if off is None:
         return f"This promotion code cannot be used for a price in {price.currency.upper()}. Try a different code."
-    if 0 < price.amount - off < LEAST_CHARGE:
-        least = Money(LEAST_CHARGE, price.currency)
+    reduced, least = Money(max(0, price.amount - off), price.currency), least_charge(price.currency)
+    if 0 < reduced.amount < least.amount:
         return f"This promotion code reduces the price below the minimum charge of {least}. Try a different code."
+    if not is_on_step(reduced):
+        multiple = step(price.currency)
+        return f"This promotion code reduces the price to {reduced}, no multiple of {multiple}. Try a different code."
     return None
 
 
