@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
+from stripe_simulator import currencies
 from stripe_simulator.account import Account, Fault, task
 from stripe_simulator.accounts import Accounts, KeyConflict
-from stripe_simulator.currencies import MIN_AMOUNTS
 from stripe_simulator.errors import StripeError, invalid_request
 from stripe_simulator.resources import (
     balance_transactions,
@@ -422,7 +422,7 @@ def _add_balance_transaction(account: Account, params: Object) -> Object:
 
 
 def _currency(params: Object) -> str:
-    return _choice(params, "currency", "usd", tuple(MIN_AMOUNTS))
+    return _choice(params, "currency", "usd", tuple(sorted(currencies.CURRENCIES)))
 
 
 def _amount(params: Object) -> int:

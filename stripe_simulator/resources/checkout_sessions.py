@@ -123,15 +123,16 @@ def _discounts(account: Account, params: dict[str, Any], items: list[Object]) ->
 
 
 def _check_total(total: int, currency: str) -> None:
-    minimum = currencies.MIN_AMOUNTS[currency]
+    minimum, maximum = currencies.minimum_amount(currency), currencies.maximum_amount(currency)
     if 0 < total < minimum:
         text = currencies.format_amount(minimum, currency)
         message = f"The Checkout Session's total amount must be 0, or at least {text}."
         raise invalid_request(message, code="amount_too_small")
-    if total > currencies.MAX_AMOUNT:
-        text = currencies.format_amount(currencies.MAX_AMOUNT, currency)
+    if total > maximum:
+        text = currencies.format_amount(maximum, currency)
         message = f"The Checkout Session's total amount must be no more than {text}."
         raise invalid_request(message, code="amount_too_large")
+    currencies.check_multiple(total, currency, param=None)
 
 
 def create(call: Call) -> Object:

@@ -421,6 +421,8 @@ def capture(call: Call) -> Object:
             code="amount_too_large",
             param="amount_to_capture",
         )
+    if amount < intent["amount_capturable"]:
+        currencies.check_multiple(amount, intent["currency"], "amount_to_capture")
     metadata = merge_metadata(intent["metadata"], call.params.get("metadata", {}))
     validation.check_statement_descriptor(call.params, "statement_descriptor_suffix")
     if "statement_descriptor_suffix" in call.params:

@@ -37,6 +37,8 @@ def pay_out(account: Account, currency: str, amount: int | None = None, fields: 
     amount = sum(one["net"] for one in included) if amount is None else amount
     if not 0 < amount <= available:
         raise invalid_request("You have insufficient funds in your Stripe account.", code="balance_insufficient")
+    if not is_automatic:
+        currencies.check_payout(amount, currency)
     now = account.clock.unix()
     payout: Object = {
         "id": f"po_1{account.store.token(23)}",

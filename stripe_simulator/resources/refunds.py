@@ -77,6 +77,8 @@ def check_refundable(charge: Object, amount: int) -> None:
         raise validation_error(
             "This value must be greater than or equal to 1.", code="parameter_invalid_integer", param="amount"
         )
+    if amount < refundable:
+        currencies.check_multiple(amount, charge["currency"])
 
 
 def create(call: Call) -> Object:

@@ -1,6 +1,7 @@
 """The simulator around its objects: keys, versions, idempotency, faults, webhooks, the clock, load and saved state."""
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -16,7 +17,7 @@ import httpx
 import pytest
 import stripe
 
-from stripe_simulator import state_file
+from stripe_simulator import currencies, state_file
 from stripe_simulator.api import ROUTER, Request
 from stripe_simulator.errors import NoAnswer
 from stripe_simulator.resources.webhook_endpoints import configure
@@ -24,6 +25,8 @@ from stripe_simulator.response import Response
 from stripe_simulator.server import Simulator, Stripe, start
 from stripe_simulator.version import API_VERSION
 from tests.stripe.conftest import Receiver, control, create_customers, drain, eventually, names_delivered
+from tuition.core import money
+from tuition.core.money import Money
 
 INTENT = "amount=500&currency=usd"
 SESSION = (
@@ -390,6 +393,37 @@ def test_a_search_query_uses_either_and_or_or_but_not_both(
     response = in_process.call("GET", "/v1/customers/search?" + urlencode({"query": query}))
     assert response.status == (400 if names is None else 200)
     assert names is None or [customer["name"] for customer in response.json()["data"]] == names
+
+
+def test_the_currencies_are_those_that_tuition_knows_with_the_same_rules(in_process: InProcessStripe) -> None:
+    assert currencies.CURRENCIES == money.CURRENCIES
+    for currency in sorted(money.CURRENCIES):
+        least, step = money.least_charge(currency), money.step(currency).amount
+        amounts = [max(1, least.amount - step), least.amount, *(least.amount + more for more in (1, 5, 10, 50, 100))]
+        for amount in amounts:
+            response = in_process.call("POST", "/v1/payment_intents", f"amount={amount}&currency={currency}")
+            is_chargeable = money.charge_problem(Money(amount, currency)) is None
+            assert (response.status == 200) == is_chargeable, (amount, currency, response.json())
+        decimal = re.sub(r"[^0-9.]", "", currencies.format_amount(1_234_567, currency))
+        assert decimal == Money(1_234_567, currency).decimal
+
+
+def test_a_refund_and_a_payout_have_no_fraction_that_their_currency_lacks(in_process: InProcessStripe) -> None:
+    def refuse(currency: str, path: str, amount: int) -> str:
+        card = "payment_method=pm_card_bypassPending&confirm=true&return_url=https://example.com"
+        body = f"amount=1000000&currency={currency}&{card}"
+        intent = in_process.call("POST", "/v1/payment_intents", body).json()["id"]
+        of = f"payment_intent={intent}" if path == "/v1/refunds" else f"currency={currency}"
+        response = in_process.call("POST", path, f"amount={amount}&{of}")
+        return "" if response.status == 200 else str(response.json()["error"]["message"])
+
+    assert "divisible by 10." in refuse("kwd", "/v1/refunds", 1005)
+    assert "divisible by 100." in refuse("isk", "/v1/refunds", 1050)
+    for currency, amount in (("kwd", 1010), ("isk", 1100), ("huf", 1045), ("twd", 1045), ("jpy", 1045)):
+        assert refuse(currency, "/v1/refunds", amount) == ""
+    for currency in ("huf", "twd", "isk", "ugx"):
+        assert "divisible by 100." in refuse(currency, "/v1/payouts", 1045)
+        assert refuse(currency, "/v1/payouts", 1000) == ""
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Sequence
 
-from stripe_simulator.currencies import MIN_AMOUNTS, format_amount
+from stripe_simulator.currencies import CURRENCIES, format_amount
 from stripe_simulator.pages.inspector.markup import Html, tag
 from stripe_simulator.pages.inspector.view import View
 from stripe_simulator.store import Object
@@ -95,7 +95,7 @@ def amount(stored: Object) -> Html | None:
     currency = stored.get("currency")
     if not isinstance(value, int) or not currency:
         return None
-    text = format_amount(value, currency) if currency in MIN_AMOUNTS else f"{value} {currency.upper()}"
+    text = format_amount(value, currency) if currency in CURRENCIES else f"{value} {currency.upper()}"
     return tag("span", f"−{text}" if value < 0 else text, class_="amount")
 
 
