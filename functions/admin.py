@@ -24,7 +24,7 @@ from tuition.stripe_gateway import resolve
 from tuition.views import counts, explain, filters, payment_list, recorded_reads, staff, timelines
 from tuition.views import notes as notes_view
 from tuition.views import selling as selling_view
-from tuition.views.payment_json import PaymentView
+from tuition.views.payment_json import PaymentView, staff_request_json
 
 Handler = Callable[[Request, Identity], Reply]
 ROUTES: dict[str, Callable[[Request], Reply]] = {}
@@ -144,7 +144,9 @@ def _find_ref(request: Request, actor: Identity) -> PaymentRef:
 
 @route("POST /api/admin/payments/{payment_id}/refunds", "admin")
 def create_refund(request: Request, actor: Identity) -> Reply:
-    body = request.json("amount", "reason", "note", "message", "expected_refundable_amount", "stripe_reason")
+    body = request.json(
+        "amount", "currency", "reason", "note", "message", "expected_refundable_amount", "stripe_reason"
+    )
     reason = text_field(body, "reason", max_length=refunds.MAX_TEXT_LENGTH, required=True) or ""
     note = text_field(body, "note", max_length=refunds.MAX_TEXT_LENGTH)
     message = text_field(body, "message", max_length=refunds.MAX_TEXT_LENGTH)
@@ -164,6 +166,7 @@ def create_refund(request: Request, actor: Identity) -> Reply:
         message=message,
         idempotency_key=key,
         stripe_reason=stripe_reason,
+        currency=text_field(body, "currency", max_length=3),
     )
     return _refund_reply(payment, refund_request)
 
@@ -181,7 +184,7 @@ def decide_refund_request(request: Request, actor: Identity) -> Reply:
 
 
 def _refund_reply(payment: Payment, refund_request: RefundRequest) -> Reply:
-    body = {"payment": PaymentView(payment, []).json(), "refund_request": refund_request.to_json()}
+    body = {"payment": PaymentView(payment, []).json(), "refund_request": staff_request_json(refund_request, payment)}
     return Reply(refunds.http_status(refund_request), body)
 
 

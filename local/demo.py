@@ -21,6 +21,7 @@ from rich.table import Table
 from local.run import print_status
 from local.running import add_port_option, find_stack
 from local.stack import Settings, Stack
+from tuition.core.money import Money
 
 WAIT_S = 60
 console = Console(highlight=False)
@@ -113,7 +114,7 @@ def play(ready: dict[str, Any]) -> bool:
     step = console.print
     step(f"[bold]1[/] [cyan]{student.sub}[/] signs in")
     order = student.api("POST", "/payments/create-payment", {"track": "DP"})
-    price = f"{order['amount'] / 100:.2f} {order['currency'].upper()}"
+    price = Money(order["amount"], order["currency"])
     step(f"[bold]2[/] requests track DP: {order['payment_id']}, {price}")
     step(f"[bold]3[/] pays with 4242 4242 4242 4242: Stripe answers {student.confirm(order['payment_intent_id'])}")
     enrollment = student.wait_for_enrollment()
@@ -139,7 +140,8 @@ def play(ready: dict[str, Any]) -> bool:
 
 def _describe(transition: dict[str, Any]) -> str:
     moves = [f"{transition[n]['from']} → {transition[n]['to']}" for n in ("status", "enrollment") if n in transition]
-    return ", ".join([*moves, *([f"+{transition['settled'] / 100:.2f}"] if "settled" in transition else [])])
+    settled = [f"+{Money(transition['settled'], transition['currency'])}"] if "settled" in transition else []
+    return ", ".join([*moves, *settled])
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -123,6 +123,7 @@ class RefundRequest:
 
     id: Annotated[str, About(examples=["rr_5d0f3b"])]
     amount: Amount
+    currency: Currency
     reason: Annotated[str, About(examples=["changed my mind"])]
     state: Annotated[
         State,
@@ -240,6 +241,7 @@ class StaffRefundRequest:
 
     id: Annotated[str, About(examples=["rr_5d0f3b"])]
     amount: Amount
+    currency: Currency
     reason: Annotated[str, About(examples=["a part was missing"])]
     by: Annotated[UserId, About("The user who made it.", examples=["grace"])]
     at: Time

@@ -66,6 +66,7 @@ class FiltersQuery:
     to: Annotated[Day | None, About("The last UTC day of `created_at`.")] = None
     amount_min: Annotated[int | None, About("In minor units, inclusive.", minimum=0, maximum=999_999_999_999)] = None
     amount_max: Annotated[int | None, About("In minor units, inclusive.", minimum=0, maximum=999_999_999_999)] = None
+    currency: Annotated[Currency | None, About("Of `amount`. Without it, amounts of all currencies match.")] = None
     q: Annotated[
         str | None,
         About(
@@ -238,7 +239,6 @@ class QueuedRefundRequest(StaffRefundRequest):
     email: Email | None
     track: Track
     paid_at: Time | None
-    currency: Currency
     refundable_amount: Amount
     payment_status: Annotated[Status, About(examples=["SUCCEEDED"])]
     disputed: Annotated[bool, About(examples=[False])]
@@ -845,12 +845,14 @@ class StaffRefundOrder:
     amount: Annotated[
         int | None,
         About(
-            "In minor units; by default the whole refundable amount.",
+            "In minor units; by default the whole refundable amount. A multiple of 10 where the currency has three"
+            " decimals, and of 100 in `isk` and `ugx`.",
             minimum=1,
             maximum=999_999_999,
             examples=[10000],
         ),
     ] = None
+    currency: Annotated[Currency | None, About("The currency that you saw: 422 if it is not the payment's.")] = None
     note: Annotated[Text | None, About("For staff only.")] = None
     message: Annotated[Text | None, About("The student sees it as the request's `answer`.")] = None
     expected_refundable_amount: Annotated[
@@ -1200,6 +1202,7 @@ class PaymentFilters:
     to: Day | None = None
     amount_min: Annotated[int | None, About(minimum=0, maximum=999_999_999_999)] = None
     amount_max: Annotated[int | None, About(minimum=0, maximum=999_999_999_999)] = None
+    currency: Currency | None = None
     q: Annotated[str | None, About(maxLength=MAX_ID_LENGTH)] = None
 
 

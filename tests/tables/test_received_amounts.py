@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.harness import Harness, Student
+from tests.harness import Harness, Response, Student
 from tests.tables.test_access import REFUND, buy
 from tests.tables.test_admin import LIST, ONE, search
 from tuition.core.money import Money
@@ -12,6 +12,16 @@ from tuition.views import exports, payment_list
 
 RECEIVED = {"amount": 10000, "currency": "eur"}
 PRICE = {"amount": 49900, "currency": "usd"}
+
+
+def buy_with(tuition: Harness, student: Student, money: Money) -> str:
+    """Buy a track whose intent was changed to another amount in Stripe's dashboard."""
+    purchase = tuition.create(student).body
+    change = {"amount": money.amount, "currency": money.currency}
+    tuition.at_stripe("POST", f"/v1/payment_intents/{purchase['payment_intent_id']}", **change)
+    tuition.pay(purchase["payment_intent_id"])
+    tuition.deliver_all()
+    return str(purchase["payment_id"])
 
 
 def buy_in_euro(tuition: Harness, student: Student) -> str:
@@ -61,6 +71,8 @@ def test_amount_and_currency_are_what_was_received_once_the_payment_has_settled(
 def test_filters_and_the_stored_item_have_what_was_received(tuition: Harness, student: Student, admin: Student) -> None:
     payment_id = buy_in_euro(tuition, student)
     assert payment_id in search(tuition, admin, amount_max="10000", limit="100")
+    assert payment_id in search(tuition, admin, amount_max="10000", currency="eur", limit="100")
+    assert payment_id not in search(tuition, admin, amount_max="10000", currency="usd", limit="100")
     assert payment_id not in search(tuition, admin, amount_min="49900", limit="100")
     item: PaymentItem = payments_by_id([payment_id])[0]
     assert (int(item.amount), item.currency, item.price) == (10000, "eur", PRICE)
@@ -86,6 +98,29 @@ def test_an_amount_that_staff_accept_is_still_shown_as_received(
     assert (view["amount"], view["currency"], view["price"]) == (4990, "usd", PRICE)
 
 
-@pytest.mark.parametrize(("money", "text"), [(Money(1000, "jpy"), "1000 JPY"), (Money(1500, "kwd"), "1.500 KWD")])
-def test_a_received_amount_is_written_with_the_decimals_of_its_currency(money: Money, text: str) -> None:
-    assert str(money) == text
+@pytest.mark.parametrize(
+    ("received", "possible", "impossible"),
+    [((5_000, "jpy"), 1, 5_001), ((50_000, "kwd"), 5_010, 5_005), ((500_000, "isk"), 1_000, 1_050)],
+)
+def test_a_part_is_refunded_only_in_steps_of_the_currency_that_was_received(
+    tuition: Harness, student: Student, admin: Student, received: tuple[int, str], possible: int, impossible: int
+) -> None:
+    money = Money(*received)
+    payment_id = buy_with(tuition, student, money)
+
+    def refund(amount: int | None, **more: str) -> Response:
+        order = {"reason": "a part was missing", **({} if amount is None else {"amount": amount}), **more}
+        return tuition.admin(admin, REFUND, order, payment_id=payment_id)
+
+    refused = refund(impossible)
+    assert (refused.status, refused.body["field"]) == (422, "amount")
+    assert str(Money(impossible, money.currency)) in refused.body["detail"] or impossible > money.amount
+    assert refund(possible, currency="usd").body["field"] == "currency"
+    part = refund(possible, currency=money.currency)
+    assert (part.status, part.body["refund_request"]["currency"]) == (200, money.currency)
+    left = Money(money.amount - possible, money.currency)
+    changed = refund(None, expected_refundable_amount=money.amount).body["detail"]
+    assert changed == f"The refundable amount is now {left}, not {money}. Reload the payment."
+    assert refund(None).body["payment"]["refunded"]
+    own = tuition.status(student, payment_id).body["refund_request"]
+    assert own is None or own["currency"] == money.currency

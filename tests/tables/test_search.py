@@ -72,6 +72,7 @@ def test_staff_find_a_payment_by_four_digits_an_amount_and_any_word_of_its_addre
     for text in (
         *(surname, surname.upper(), f"grace {surname}", f"{surname} 4242", f"$499.00 {surname}", f"499 {surname}"),
         *(f"{surname}+school", f"{surname} server.example", f"{surname} 499.00"),
+        *(f"499.00 USD {surname}", f"{surname} EUR\u00a0499"),  # as pages and emails write amounts
     ):
         assert search_ids(tuition, admin, q=text) == [payment_id], text
     for text in (surname[:-1], f"{surname} 4243", f"{surname} 49900", f"{surname} 499.5", f"{surname} a b c d e f"):

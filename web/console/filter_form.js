@@ -16,13 +16,13 @@ const REFUNDED = [
   ["any", "all or a part"],
   ["none", "nothing"],
 ];
-const CURRENCY = "usd";
 const NARROW = "(max-width: 60rem)";
 const ALWAYS_SHOWN = ["q", "status"];
 
 export function FilterForm({ query, errors, staff }) {
   const catalog = useResponse(() => get("/payments/tracks"), []);
   const set = (changes) => changeQuery({ ...changes, cursor: "" });
+  const currency = query.currency ?? catalog.response?.tracks[0]?.currency;
   const { tracks: sold = [], no_longer_sold: former = [] } = catalog.response ?? {};
   const tracks = [...sold, ...former].map(({ track }) => [track, track]);
   return html`<form class="filters" role="search" aria-label="Payments" onSubmit=${(event) => event.preventDefault()}>
@@ -41,8 +41,8 @@ export function FilterForm({ query, errors, staff }) {
       <${SelectField} name="failure" query=${query} set=${set} options=${failureCodes} />
       <${DateField} name="from" query=${query} error=${errors.from} set=${set} />
       <${DateField} name="to" query=${query} error=${errors.to} set=${set} />
-      <${AmountField} name="amount_min" label="Min amount" query=${query} error=${errors.amount_min} set=${set} />
-      <${AmountField} name="amount_max" label="Max amount" query=${query} error=${errors.amount_max} set=${set} />
+      <${AmountField} name="amount_min" label="Min amount" currency=${currency} query=${query} error=${errors.amount_min} set=${set} />
+      <${AmountField} name="amount_max" label="Max amount" currency=${currency} query=${query} error=${errors.amount_max} set=${set} />
     <//>
   </form>`;
 }
@@ -124,18 +124,28 @@ function DateField({ name, query, error, set }) {
     <input id=${`f-${name}`} type="date" min="2020-01-01" max="2199-12-31" value=${query[name] ?? ""} onChange=${apply} ...${invalid(name, error)} /><//>`;
 }
 
-/** An amount in major units. A text that is no amount stays in the field, with an error, and filters nothing. */
-function AmountField({ name, label, query, error, set }) {
+/**
+ * An amount in major units of a currency, the catalog's unless the address has another one. It finds payments of that
+ * currency only. A text that is no amount stays in the field, with an error, and filters nothing.
+ */
+function AmountField({ name, label, currency, query, error, set }) {
   const value = query[name] ?? "";
   const [typedError, setTypedError] = useState("");
-  const text = /^\d+$/.test(value) ? decimal(Number(value), CURRENCY) : value;
+  const text = currency && /^\d+$/.test(value) ? decimal(Number(value), currency) : value;
   const props = useTextField(text, (typed) => {
-    const amount = minorUnits(typed, CURRENCY);
+    const amount = minorUnits(typed, currency);
     setTypedError(typed && amount === undefined ? AMOUNT_ERROR : "");
-    if (!typed || amount !== undefined) set({ [name]: typed ? amount : "" });
+    if (!typed || amount !== undefined) set(amountFilters(query, { [name]: typed ? amount : "" }, currency));
   }, () => setTypedError(""));
   useLayoutEffect(() => setTypedError(""), [value]);
   const problem = typedError || error;
-  return html`<${Field} name=${name} label=${label} isOn=${value} error=${problem}>
-    <input id=${`f-${name}`} class="short" inputmode="decimal" autocomplete="off" ...${props} ...${invalid(name, problem)} /><//>`;
+  const labelText = currency ? `${label} (${currency.toUpperCase()})` : label;
+  return html`<${Field} name=${name} label=${labelText} isOn=${value} error=${problem}>
+    <input id=${`f-${name}`} class="short" inputmode="decimal" autocomplete="off" disabled=${!currency} ...${props} ...${invalid(name, problem)} /><//>`;
+}
+
+/** The filters by amount after a change, with their currency as long as one of them is set. */
+function amountFilters(query, changes, currency) {
+  const { amount_min: min = "", amount_max: max = "" } = { ...query, ...changes };
+  return { ...changes, currency: min === "" && max === "" ? "" : currency };
 }

@@ -14,6 +14,7 @@ const FILTERS = [
   "to",
   "amount_min",
   "amount_max",
+  "currency",
 ];
 
 /** The filters that are set in a route's query. */

@@ -1,5 +1,5 @@
 // Refunding a payment, and deciding a student's refund request.
-import { day, decimal, groupedDecimal, minorUnits, money, moneyWithCode } from "../shared/format.js";
+import { day, decimal, groupedDecimal, minorUnits, money, moneyWithCode, step } from "../shared/format.js";
 import { get, post, useDraft } from "./api.js";
 import { ConfirmDialog, TextField } from "./dialog.js";
 import { html } from "./preact.js";
@@ -41,6 +41,17 @@ export function requestOutcome({ state, amount, answer }, { refundable_amount: r
   return `Refund of ${refund}: ${refundStateName(state).toLowerCase()}${answer ? ` (${answer})` : ""}.`;
 }
 
+/** Whether an amount can be refunded. Stripe refunds some currencies in steps, and always all that is left. */
+const canRefund = (amount, { refundable_amount: refundable, currency }) =>
+  amount > 0 && amount <= refundable && (amount === refundable || amount % step(currency) === 0);
+
+/** "Enter an amount between 0.01 and 499.00 USD." */
+function possibleAmounts({ refundable_amount: refundable, currency }) {
+  const least = groupedDecimal(step(currency), currency);
+  const steps = step(currency) > 1 ? `, in steps of ${least}` : "";
+  return `Enter an amount between ${least} and ${moneyWithCode(refundable, currency)}${steps}.`;
+}
+
 export function RefundDialog({ details, done }) {
   const { payment } = details;
   const { payment_id: id, refundable_amount: refundable, currency } = payment;
@@ -53,12 +64,13 @@ export function RefundDialog({ details, done }) {
   const [note, setNote, discardNote] = useDraft(`refund.${id}.note`);
   const [message, setMessage, discardMessage] = useDraft(`refund.${id}.message`);
   const amount = minorUnits(typed, currency);
-  const isValid = amount > 0 && amount <= refundable;
+  const isValid = canRefund(amount, payment);
   const requestsBefore = payment.refund_requests.map((request) => request.id);
   const discard = () => [discardTyped, discardKind, discardReason, discardNote, discardMessage].forEach((drop) => drop());
   const submit = async () => {
     const body = {
       amount,
+      currency,
       expected_refundable_amount: refundable,
       reason: reason.trim(),
       stripe_reason: kindName === "other" ? undefined : kindName,
@@ -76,7 +88,7 @@ export function RefundDialog({ details, done }) {
     discard();
     return { text: `We checked: ${requestOutcome(request, current)}`, final: true };
   };
-  const between = `Enter an amount between ${groupedDecimal(1, currency)} and ${moneyWithCode(refundable, currency)}.`;
+  const between = possibleAmounts(payment);
   const consequence = isValid ? consequenceOf(details, amount) : between;
   const confirmText = isValid ? `Refund ${moneyWithCode(amount, currency)}` : "Refund";
   const received = moneyWithCode(payment.amount, currency);

@@ -1,5 +1,5 @@
 // Parts of the dialogs about refunds: whom it concerns, the usual amounts and reasons, and what the student will read.
-import { day, moneyWithCode, shortMethodName } from "../shared/format.js";
+import { day, moneyWithCode, shortMethodName, step } from "../shared/format.js";
 import { html } from "./preact.js";
 
 /** The kinds of refunds: the reasons that Stripe takes, and any other. `reason` is what the student reads by default. */
@@ -27,7 +27,7 @@ export function Whom({ payment }) {
 
 /** Buttons for all of what can be refunded, and for half of it. */
 export function Presets({ refundable, currency, amount, choose }) {
-  const half = Math.floor(refundable / 2);
+  const half = Math.floor(refundable / 2 / step(currency)) * step(currency);
   const preset = (text, value) =>
     html`<button type="button" class="quiet" aria-pressed=${amount === value ? "true" : "false"} onClick=${() => choose(value)}>${text}<span class="visually-hidden">, ${moneyWithCode(value, currency)}</span></button>`;
   return html`<span class="presets" role="group" aria-label="Usual amounts">${preset("All", refundable)}${half > 0 && preset("Half", half)}</span>`;

@@ -8,15 +8,27 @@ export const writeFor = (locale) => {
   place = { locale, moneyLocale: locale, zone: true };
 };
 
-/** Currencies whose amounts Stripe does not count in hundredths (https://docs.stripe.com/currencies#zero-decimal). */
+/**
+ * Currencies whose amounts Stripe does not count in hundredths (https://docs.stripe.com/currencies), and those of which
+ * it takes no fraction, although it counts them in hundredths. The browser does not know: it has no decimals for ISK
+ * and two for MGA.
+ */
 const WITHOUT_DECIMALS = new Set("bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split(" "));
 const WITH_THREE_DECIMALS = new Set("bhd jod kwd omr tnd".split(" "));
+const IN_WHOLE_UNITS = new Set(["isk", "ugx"]);
 
-/** How many decimals Stripe's amounts have, which the browser does not know: it has none for ISK and two for MGA. */
+/** How many decimals Stripe's amounts have. */
 function fractionDigits(currency) {
   const code = currency.toLowerCase();
   if (WITHOUT_DECIMALS.has(code)) return 0;
   return WITH_THREE_DECIMALS.has(code) ? 3 : 2;
+}
+
+/** The amount of which each refund is a multiple, unless it is all that is left: 10 fils of a Kuwaiti dinar. */
+export function step(currency) {
+  const code = currency.toLowerCase();
+  if (IN_WHOLE_UNITS.has(code)) return 100;
+  return WITH_THREE_DECIMALS.has(code) ? 10 : 1;
 }
 
 /** Minor units as a plain decimal, exactly: `decimal(120000, "usd")` is `1200.00`. */

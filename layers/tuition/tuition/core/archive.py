@@ -95,7 +95,8 @@ TRANSITION: Mapping[str, Any] = {
     "selling": _CHANGE,
     "export": {
         **dict.fromkeys(("kind", "month", "status", "track", "refunded", "attention", "disputed", "from"), VALUE),
-        **dict.fromkeys(("to", "amount_min", "amount_max", "refund_request", "searched", "user"), VALUE),
+        **dict.fromkeys(("to", "amount_min", "amount_max", "currency", "refund_request", "method", "failure"), VALUE),
+        **dict.fromkeys(("searched", "user"), VALUE),
     },
     "note": {"id": VALUE, "payment": VALUE},
     "evidence": {"dispute": VALUE, "payment": VALUE, "characters": VALUE},

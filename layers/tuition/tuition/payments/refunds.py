@@ -25,6 +25,7 @@ from tuition.core.errors import (
     WithdrawalUnconfirmed,
 )
 from tuition.core.facts import Facts, Withdrawal
+from tuition.core.money import Money, is_on_step, step
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
 from tuition.core.refs import PaymentRef
@@ -212,19 +213,22 @@ def refund(
     message: str | None = None,
     idempotency_key: str | None = None,
     stripe_reason: StripeReason | None = None,
+    currency: str | None = None,
 ) -> tuple[Payment, RefundRequest]:
     """Refund an amount (minor units), or all that can be refunded, for staff. Raises as `request`, and `Unprocessable`.
 
     The student sees `reason` and `message`, and never `note` or `stripe_reason`. `expected` is the refundable amount
-    that they saw: if it has changed, another refund came first. With an `idempotency_key` the same order is made once.
-    With neither, an amount that was refunded before is refused (`RefundRepeated`), because the order may be a
-    repetition of one whose answer was lost. Repeating a refund that is being submitted resumes it. Another member of
-    staff's refund is resumed, then refused.
+    that they saw: if it has changed, another refund came first. With `currency`, another one is refused. With an
+    `idempotency_key` the same order is made once. With neither, an amount that was refunded before is refused
+    (`RefundRepeated`), because the order may be a repetition of one whose answer was lost. Repeating a refund that is
+    being submitted resumes it. Another member of staff's refund is resumed, then refused.
     """
     order_key = _order_key(ref, staff, idempotency_key) if idempotency_key else None
 
     def new_request(before: PaymentState) -> RefundRequest | None:
         payment = before.existing
+        if currency not in (None, payment.currency):
+            raise Unprocessable(f"This payment is in {payment.currency}, and so are its refunds.", field="currency")
         if _by_order_key(payment, order_key):
             return None
         if any(existing.state == "submitting" for existing in payment.requests):
@@ -234,10 +238,10 @@ def refund(
         _require_refundable(payment)
         refundable = payment.refundable_amount
         if expected is not None and expected != refundable:
-            raise RefundRefused(f"The refundable amount is now {refundable}, not {expected}. Reload the payment.")
+            now, before_that = (Money(one, payment.currency) for one in (refundable, expected))
+            raise RefundRefused(f"The refundable amount is now {now}, not {before_that}. Reload the payment.")
         chosen = refundable if amount is None else amount
-        if not 0 < chosen <= refundable:
-            raise Unprocessable(f"amount must be from 1 to {refundable}, the refundable amount", field="amount")
+        _require_possible(Money(chosen, payment.currency), refundable)
         if expected is None and order_key is None and _is_refunded_amount(payment, chosen):
             raise RefundRepeated(
                 "This amount of this payment was refunded before. To refund it once more, send "
@@ -263,6 +267,17 @@ def refund(
     if (current.by, current.reason, current.stripe_reason, current.amount, current.order_key) != order:
         raise RefundRefused("Another refund of this payment was being made. Reload the payment, then decide again.")
     return result
+
+
+def _require_possible(amount: Money, refundable: int) -> None:
+    """Raise `Unprocessable` unless an amount can be refunded. All that is left can be, whatever it is."""
+    least = step(amount.currency)
+    if not 0 < amount.amount <= refundable:
+        most = Money(refundable, amount.currency)
+        possible = f"amount must be from {least.amount} to {refundable}, the refundable amount ({most})"
+        raise Unprocessable(possible, field="amount")
+    if amount.amount < refundable and not is_on_step(amount):
+        raise Unprocessable(f"amount must be a multiple of {least.amount} ({least}), and is {amount}", field="amount")
 
 
 def _order_key(ref: PaymentRef, staff: str, idempotency_key: str) -> str:

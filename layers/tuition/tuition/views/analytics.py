@@ -17,6 +17,7 @@ from tuition.settings import school_time_zone
 from tuition.storage import cursors
 from tuition.storage import rollups as stored
 from tuition.storage.rollups import RollUp
+from tuition.views.filters import parse_currency
 
 STATUSES_QUERY = ("first_month", "last_month", "track")
 DETAILS_QUERY = ("from", "to", "currency", "track", "zone")
@@ -172,10 +173,7 @@ def parse(query: Mapping[str, str]) -> Range:
     if timestamps.day_after(first, MAX_DAYS) <= last:
         raise Unprocessable(f"Choose at most {MAX_DAYS} days.", field="from")
     track = _track(query)
-    currency = query.get("currency")
-    if currency is not None and not re.fullmatch("[a-z]{3}", currency):
-        raise Unprocessable("currency must be three small letters, such as usd", field="currency")
-    return Range(first, last, cast(By, by), zone, currency, track)
+    return Range(first, last, cast(By, by), zone, parse_currency(query), track)
 
 
 def _track(query: Mapping[str, str]) -> str | None:

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from tuition.core import catalog, search, texts
 from tuition.core.errors import Unprocessable
+from tuition.core.money import CURRENCIES
 from tuition.core.payment import STATUSES
 from tuition.core.refund_request import STATES
 from tuition.core.stripe_json import MAX_ID_LENGTH
@@ -18,6 +19,7 @@ from tuition.stripe_gateway import resolve
 
 FILTERS = (
     *("status", "track", "refunded", "attention", "disputed", "from", "to", "amount_min", "amount_max"),
+    "currency",
     *("refund_request", "method", "failure", "q"),
 )
 LIST_QUERY = (*FILTERS, "order", "limit", "cursor")
@@ -34,16 +36,21 @@ MAX_CODE_LENGTH = 60
 """Characters of a payment method or a failure code in a filter. Stripe's longest known code has fewer."""
 INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
 """Characters without width, which are pasted along with an address."""
+NO_BREAK_SPACE = "\u00a0"
+"""Emails have one between a currency and its amount."""
 OPENING, CLOSING = "<([{\"':;,", '>)]}":;,!?'
 EPOCH = date(2020, 1, 1)
 ID_PREFIXES = ("pay_", "cus_", *resolve.POINTED)
-CURRENCY_SIGNS = "$€£"
+CURRENCY_SIGNS = "$€£¥₩₹"
 AMOUNT = re.compile(r"(\d+|\d{1,3}(,\d{3})+)(\.\d{1,3})?")
 
 
 @dataclass(frozen=True)
 class Filters:
-    """Filters for payments. `first` and `last` are whole UTC days, amounts minor units; all four are inclusive."""
+    """Filters for payments. `first` and `last` are whole UTC days, amounts minor units; all four are inclusive.
+
+    With `currency`, only payments in it match, so that amounts of two currencies are not compared.
+    """
 
     status: str | None = None
     track: str | None = None
@@ -54,6 +61,7 @@ class Filters:
     last: date | None = None
     amount_min: int | None = None
     amount_max: int | None = None
+    currency: str | None = None
     refund_request: str | None = None
     method: str | None = None
     failure: str | None = None
@@ -101,7 +109,8 @@ class Filters:
         """
         if not self.q or self.q.startswith(ID_PREFIXES):
             return ()
-        words = [word for part in texts.caseless(self.q).split() for word in _words_of(part)]
+        parts = _without_currencies(texts.caseless(self.q).split())
+        words = [word for part in parts for word in _words_of(part)]
         words = list(dict.fromkeys(words))
         return tuple(words) if len(words) <= search.MAX_QUERY_WORDS else ()
 
@@ -111,9 +120,20 @@ class Filters:
         return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:12]
 
 
+def _without_currencies(parts: list[str]) -> list[str]:
+    """Leave out the code of a currency beside an amount: `1,299.50 USD`, as staff read it in the list."""
+    is_amount = [bool(AMOUNT.fullmatch(_amount_text(part))) for part in parts]
+    beside = [any(is_amount[max(0, at - 1) : at + 2]) for at in range(len(parts))]
+    return [part for part, is_beside in zip(parts, beside, strict=True) if not (is_beside and part in CURRENCIES)]
+
+
+def _amount_text(part: str) -> str:
+    return part.strip(OPENING + CLOSING + CURRENCY_SIGNS)
+
+
 def _words_of(part: str) -> tuple[str, ...]:
     """Return the words of a part of a search without blanks: one if it is an amount, such as `$1,299.50`."""
-    text = part.strip(OPENING + CLOSING + CURRENCY_SIGNS)
+    text = _amount_text(part)
     if AMOUNT.fullmatch(text):
         return (search.amount_word(text.replace(",", "")),)
     return search.words_of(text)
@@ -137,6 +157,7 @@ def parse(query: Mapping[str, str]) -> Filters:
         last=last,
         amount_min=amount_min,
         amount_max=amount_max,
+        currency=parse_currency(query),
         refund_request=_one_of(query, "refund_request", STATES),
         method=_code(query, "method"),
         failure=_code(query, "failure"),
@@ -145,7 +166,7 @@ def parse(query: Mapping[str, str]) -> Filters:
 
 
 def _search_text(q: str) -> str | None:
-    q = re.sub(rf"^[\s{INVISIBLE}]+|[\s{INVISIBLE}]+$", "", q)
+    q = re.sub(rf"^[\s{INVISIBLE}]+|[\s{INVISIBLE}]+$", "", q.replace(NO_BREAK_SPACE, " "))
     if len(q) > MAX_ID_LENGTH or not q.isprintable():
         raise Unprocessable(f"q must have at most {MAX_ID_LENGTH} printable characters", field="q")
     return q or None
@@ -170,6 +191,14 @@ def _one_of(query: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> st
     if name in query and query[name] not in allowed:
         raise Unprocessable(f"{name} must be one of {', '.join(allowed)}", field=name)
     return query.get(name)
+
+
+def parse_currency(query: Mapping[str, str]) -> str | None:
+    """Parse a currency; None if the query does not have it. Any three letters are accepted. Raises `Unprocessable`."""
+    currency = query.get("currency")
+    if currency is not None and not re.fullmatch("[a-z]{3}", currency):
+        raise Unprocessable("currency must be three small letters, such as usd", field="currency")
+    return currency
 
 
 def flag(query: Mapping[str, str], name: str) -> bool | None:

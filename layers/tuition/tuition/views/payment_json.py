@@ -274,7 +274,13 @@ def _resume_json(payment: Payment) -> dict[str, Any]:
 def request_json(request: RefundRequest, payment: Payment) -> dict[str, Any]:
     """Return a refund request as its student sees it, without who decided it."""
     can_withdraw = payments.may_withdraw_request(payment, request)
-    return {**request.for_student(payment.user_id), "can_withdraw": can_withdraw}
+    own = request.for_student(payment.user_id)
+    return {**own, "currency": payment.currency, "can_withdraw": can_withdraw}
+
+
+def staff_request_json(request: RefundRequest, payment: Payment) -> dict[str, Any]:
+    """Return a refund request as staff see it, without empty fields."""
+    return {**request.to_json(), "currency": payment.currency}
 
 
 def groups(view: PaymentView) -> dict[str, dict[str, Any]]:

@@ -68,6 +68,7 @@ def matches(filters: Filters, view: PaymentView) -> bool:
         (filters.status, payment.status),
         (filters.track, payment.track),
         (filters.refund_request, payment.refund_request_state),
+        (filters.currency, payment.currency),
     )
     if any(chosen not in (None, value) for chosen, value in exact):
         return False

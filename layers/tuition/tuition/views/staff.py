@@ -22,7 +22,7 @@ from tuition.storage.notes import NoteTopic
 from tuition.storage.queries import Cursor, payments_by_id
 from tuition.views import erasures, facts_json, notes, payment_json, payment_list, standings, student, timelines
 from tuition.views.filters import Filters, Order
-from tuition.views.payment_json import PaymentView
+from tuition.views.payment_json import PaymentView, staff_request_json
 
 MAX_OWN_RECORDS = 1000
 """Of a user's own chain that their page shows and verifies, the newest. Staff have a record for each person they read
@@ -203,9 +203,8 @@ def _refund_request_row(view: PaymentView, request: RefundRequest) -> dict[str, 
     payment = view.payment
     names = ("payment_id", "user_id", "email", "track", "paid_at", "refundable_amount")
     return {
-        **request.to_json(),
+        **staff_request_json(request, payment),
         **{name: getattr(payment, name) for name in names},
-        "currency": payments_rules.amount_in_received_currency(payment, request.amount).currency,
         "payment_status": payment.status,
         "disputed": bool(payment.facts.disputes),
         "can_approve": _can_approve(payment),

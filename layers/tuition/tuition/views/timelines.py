@@ -6,7 +6,7 @@ from typing import Any
 from tuition.core.emails import STUDENT_KINDS
 from tuition.storage import queries
 from tuition.views import facts_json, payment_list
-from tuition.views.payment_json import PaymentView
+from tuition.views.payment_json import PaymentView, staff_request_json
 
 PAYMENTS_PER_PAGE = 10
 """Each payment costs two queries: its audit trail, and its emails."""
@@ -40,7 +40,10 @@ def _payment(view: PaymentView) -> dict[str, Any]:
 def with_facts(view: PaymentView, trail: list[dict[str, Any]]) -> dict[str, Any]:
     """Return a payment with its refund requests, and its facts with the times of their records."""
     return {
-        "payment": {**view.json(), "refund_requests": [request.to_json() for request in view.payment.requests]},
+        "payment": {
+            **view.json(),
+            "refund_requests": [staff_request_json(request, view.payment) for request in view.payment.requests],
+        },
         "facts": facts_json.facts_json(view.payment, {record["seq"]: record["at"] for record in trail}),
     }
 
