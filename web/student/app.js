@@ -4,9 +4,7 @@ import { action, h, loading, note, show } from "../shared/dom.js";
 import { writeFor } from "../shared/format.js";
 import * as session from "../shared/session.js";
 import { useWords } from "../shared/words.js";
-import { handleArrival } from "./arrival.js";
 import { showHeader } from "./header.js";
-import { showSignIn, signInView } from "./sign_in.js";
 import { language, locale, texts } from "./text.js";
 import { tracksView } from "./tracks.js";
 
@@ -30,7 +28,7 @@ const VIEWS = new Map([
   ["cards", later(async () => (await import("./cards.js")).cardsView)],
   ["account", ACCOUNT],
   ["data", ACCOUNT], // the name of the account in earlier versions
-  ["sign-in", signInView],
+  ["sign-in", later(async () => (await import("./sign_in.js")).signInView)],
 ]);
 const LOAD_THE_REST_MS = 2000; // the first view has the connection to itself until then
 const ERASURE = "tuition.erasure"; // as in erasure.js, which most visits do not need
@@ -53,7 +51,7 @@ async function showView() {
   const view = VIEWS.get(name);
   try {
     if (!view) show(main, words.not_found, h("p", {}, h("a", { href: "#/" }, words.browse)));
-    else if (!session.currentUser() && !PUBLIC_VIEWS.has(name)) askToSignIn();
+    else if (!session.currentUser() && !PUBLIC_VIEWS.has(name)) await askToSignIn();
     else {
       const container = h("div", {}, loading(words.loading)); // detached when the user leaves, so late results stay hidden
       main.replaceChildren(container);
@@ -65,19 +63,25 @@ async function showView() {
       arrival = arrivedWith;
       return showView();
     };
-    if (error instanceof SessionExpired) onSessionExpired(error, retry);
+    if (error instanceof SessionExpired) await onSessionExpired(error, retry);
     else showError(error, retry, signal);
   }
 }
 
-function askToSignIn(message, onSignIn = showView) {
-  showSignIn({ main, config, message, onSignIn });
+async function askToSignIn(message, onSignIn = showView) {
+  const { signal } = currentView;
+  const { showSignIn } = await import("./sign_in.js");
+  if (!signal.aborted) showSignIn({ main, config, message, onSignIn });
 }
 
 /** Ask to sign in, then return to the current view. */
-function onSessionExpired(error, onSignIn) {
+async function onSessionExpired(error, onSignIn = showView) {
   showHeader(config, route()[0], route().join("/"));
-  askToSignIn(error.message, onSignIn);
+  try {
+    await askToSignIn(error.message, onSignIn);
+  } catch (failure) {
+    showError(failure, () => onSessionExpired(error, onSignIn), currentView.signal);
+  }
 }
 
 /** Say what went wrong. If there was no connection, try again as soon as there is one. */
@@ -127,7 +131,7 @@ async function start() {
   showWhetherOffline();
   const response = await fetch("/config.json");
   config = await response.json();
-  const { arrival: arrivedWith, failure } = await handleArrival(config);
+  const { arrival: arrivedWith, failure } = await handleArrival();
   arrival = arrivedWith;
   listen();
   setTimeout(loadTheRest, LOAD_THE_REST_MS);
@@ -137,6 +141,9 @@ async function start() {
   else if (erasure) (await import("./erasure.js")).showErasure(main, erasure);
   else showView();
 }
+
+/** How the student came back from Stripe or from the hosted sign-in, which add a query to the address. */
+const handleArrival = async () => (location.search ? (await import("./arrival.js")).handleArrival(config) : {});
 
 /** Load Stripe.js on every view, for its fraud signals, and the modules of the other views. A view shows its errors. */
 function loadTheRest() {

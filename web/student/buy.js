@@ -19,6 +19,7 @@ const words = texts.buy;
  * paying, `{paid: id, refused}` after paying or trying to.
  */
 export async function buyView(context, id, arrival = {}) {
+  loadStripe(context.config).catch(() => {}); // while the API answers; the form shows the error
   const track = await api.getTrack(id);
   if (!track) states.showNotSold(context.main);
   else if (arrival.paid) await follow(context, track, arrival.paid, arrival.refused ? 0 : undefined);

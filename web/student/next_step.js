@@ -2,19 +2,20 @@
 import { h, icon } from "../shared/dom.js";
 import { currentUser } from "../shared/session.js";
 import * as api from "./api.js";
-import { describe } from "./payment_state.js";
 import { texts } from "./text.js";
 
 const words = texts.next_step;
 
 /** `{catalog, stateOf(track)}`: the catalog, and the student's state of each of its tracks as `describe` returns it. */
 export async function loadTracks() {
-  const [catalog, learning] = await Promise.all([
+  if (!currentUser()) return { catalog: await api.getCatalog(), stateOf: () => ({ actions: ["enroll"] }) };
+  const [catalog, { enrollments, blocked }, { describe }] = await Promise.all([
     api.getCatalog(),
-    currentUser() ? api.getLearning() : { enrollments: [] },
+    api.getLearning(),
+    import("./payment_state.js"), // a visitor does not wait for it
   ]);
-  const enrollments = new Map(learning.enrollments.map((enrollment) => [enrollment.track, enrollment]));
-  const stateOf = ({ track }) => describe({ enrollment: enrollments.get(track), blocked: learning.blocked });
+  const byTrack = new Map(enrollments.map((enrollment) => [enrollment.track, enrollment]));
+  const stateOf = ({ track }) => describe({ enrollment: byTrack.get(track), blocked });
   return { catalog, stateOf };
 }
 

@@ -2,8 +2,9 @@
 import { h } from "../shared/dom.js";
 import { money } from "../shared/format.js";
 import { getCatalog } from "./api.js";
+import { refundPromise } from "./school_links.js";
 import { texts } from "./text.js";
-import { trackDrawing } from "./track_drawing.js";
+import { trackDrawing } from "./tracks.js";
 
 const words = texts.order_panel;
 
@@ -34,10 +35,4 @@ export function orderPreview(id) {
   };
   getCatalog().then(showTrack, () => {}); // the sign-in works without it
   return element;
-}
-
-/** How the student can get their money back: in the EU by withdrawing from the contract, which is their right. */
-export function refundPromise({ refund_window_days: days, consumer_region: region }) {
-  if (region === "EU") return words.withdrawal(days);
-  return days ? words.guarantee(days) : words.refund_on_request;
 }

@@ -1,4 +1,4 @@
-// Links to the school: its contact, its terms, and its privacy policy.
+// The school: its refund promise, and links to its contact, its terms and its privacy policy.
 import { h } from "../shared/dom.js";
 import { texts } from "./text.js";
 
@@ -24,4 +24,10 @@ export function schoolLinks({ support_contact: contact, terms, privacy_url: priv
     privacy && newTab(privacy, words.privacy),
   ].filter(Boolean);
   return links.length ? h("p", { class: "row small school-links" }, ...links) : undefined;
+}
+
+/** How the student can get their money back: in the EU by withdrawing from the contract, which is their right. */
+export function refundPromise({ refund_window_days: days, consumer_region: region }) {
+  if (region === "EU") return words.withdrawal(days);
+  return days ? words.guarantee(days) : words.refund_on_request;
 }

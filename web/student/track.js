@@ -3,10 +3,9 @@ import { h, icon, show } from "../shared/dom.js";
 import { money } from "../shared/format.js";
 import { showNotSold } from "./buy_states.js";
 import { loadTracks, nextStep } from "./next_step.js";
-import { refundPromise } from "./order_panel.js";
-import { schoolLinks } from "./school_links.js";
+import { refundPromise, schoolLinks } from "./school_links.js";
 import { texts } from "./text.js";
-import { trackDrawing } from "./track_drawing.js";
+import { trackDrawing } from "./tracks.js";
 
 const words = texts.track;
 

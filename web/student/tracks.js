@@ -1,13 +1,12 @@
 // The catalog: the tracks and their prices, for everyone.
-import { h, show } from "../shared/dom.js";
+import { h, icon, show } from "../shared/dom.js";
 import { money } from "../shared/format.js";
 import { loadTracks, nextStep } from "./next_step.js";
-import { refundPromise } from "./order_panel.js";
-import { schoolLinks } from "./school_links.js";
+import { refundPromise, schoolLinks } from "./school_links.js";
 import { texts } from "./text.js";
-import { trackDrawing } from "./track_drawing.js";
 
 const words = texts.tracks;
+const DRAWINGS = { DP: "data", FSD: "code" };
 
 export async function tracksView({ main }) {
   const { catalog, stateOf } = await loadTracks();
@@ -39,4 +38,10 @@ function trackCard(track, state) {
       nextStep(track, state),
     ),
   );
+}
+
+/** The picture of a track. */
+export function trackDrawing(track) {
+  const name = DRAWINGS[track] ?? "check";
+  return h("div", { class: `art art-${name}` }, icon(name));
 }

@@ -130,7 +130,7 @@ def test_a_session_is_renewed_on_the_page_and_ends_by_signing_out(student: Stude
     student.expected_errors.append("preloaded using link preload but not used")  # the renewal shows no tracks
     student.open("#/nowhere")
     student.page.locator("#who").get_by_role("link", name="Sign in").click()
-    student.page.get_by_role("link", name="Tracks").click()
+    student.page.get_by_role("link", name="Tracks", exact=True).click()
     student.expect_heading("Choose your track")
     student.page.go_back()
     hosted.seconds = 240

@@ -271,9 +271,6 @@ export default {
     name: "Order summary",
     total: "Total",
     one_payment: "One payment, no subscription.",
-    guarantee: (days) => `${days}‑day money-back guarantee: ask for a refund under Payments.`,
-    refund_on_request: "You can ask for a refund under Payments.",
-    withdrawal: (days) => `You can withdraw from the contract for ${days} days without a reason, under Payments.`,
   },
   order_summary: {
     price: "Price",
@@ -396,6 +393,9 @@ export default {
     questions: (contact) => ["Questions? ", contact],
     terms: "Terms",
     privacy: "Privacy policy",
+    guarantee: (days) => `${days}‑day money-back guarantee: ask for a refund under Payments.`,
+    refund_on_request: "You can ask for a refund under Payments.",
+    withdrawal: (days) => `You can withdraw from the contract for ${days} days without a reason, under Payments.`,
   },
   shared: words,
   sign_in: {
