@@ -332,6 +332,7 @@ class StepProgress:
     step: Annotated[str, About(examples=["load"])]
     title: Annotated[str, About(examples=["Load the data"])]
     done: Annotated[bool, About(examples=[False])]
+    url: Annotated[Url | None, About("The step in the course, if the catalog has its address.", examples=[None])]
 
 
 @dataclass

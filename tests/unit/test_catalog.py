@@ -57,6 +57,9 @@ projects = []
         ('outcomes = ["One thing"]', 'outcomes = "One thing"'),
         ('outcomes = ["One thing"]', "outcomes = [1]"),
         ("projects = []", 'projects = []\nquestions = [{question = "Why?"}]'),
+        ("projects = []", 'projects = []\ncourse_url = "http://learn.example.org"'),
+        ("projects = []", 'projects = []\ncourse_url = "https://learn.example.org/{user}"'),
+        ("projects = []", "projects = []\ncourse_url = 1"),
     ],
 )
 def test_a_malformed_catalog_is_rejected(correct: str, wrong: str) -> None:
@@ -103,3 +106,9 @@ def test_a_catalog_has_one_currency_and_it_can_be_any_of_stripes() -> None:
 
 def priced(amount: int, currency: str) -> str:
     return TRACK.replace("49900", str(amount)).replace('"usd"', f'"{currency}"')
+
+
+def test_a_step_has_an_address_if_the_catalog_says_where_the_course_is() -> None:
+    assert catalog.parse(TRACK)["X"].step_url("x-1", "load") is None
+    course = 'course_url = "https://learn.example.org/x/{project}#{step}"'
+    assert catalog.parse(f"{TRACK}{course}")["X"].step_url("x-1", "load") == "https://learn.example.org/x/x-1#load"

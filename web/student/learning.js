@@ -3,12 +3,13 @@ import { explain } from "../shared/api.js";
 import { h, icon, note, show } from "../shared/dom.js";
 import * as api from "./api.js";
 import { describe } from "./payment_state.js";
+import { contactLink, newTab } from "./school_links.js";
 import { texts } from "./text.js";
 
 const words = texts.learning;
 
 export async function learningView({ main }) {
-  const [{ enrollments, blocked }, titles, { tracks }] = await Promise.all([
+  const [{ enrollments, blocked }, titles, { tracks, support_contact: contact }] = await Promise.all([
     api.getLearning(),
     api.getTitles(),
     api.getCatalog(),
@@ -27,12 +28,12 @@ export async function learningView({ main }) {
     main,
     words.title,
     enrollments.map((enrollment) =>
-      enrollmentPanel(enrollment, titles.get(enrollment.track), blocked, sold.has(enrollment.track)),
+      enrollmentPanel(enrollment, { title: titles.get(enrollment.track), blocked, sold: sold.has(enrollment.track), contact }),
     ),
   );
 }
 
-function enrollmentPanel(enrollment, title, blocked, sold) {
+function enrollmentPanel(enrollment, { title, blocked, sold, contact }) {
   const { track, status, projects } = enrollment;
   const steps = projects.flatMap((project) => project.steps);
   const done = steps.filter((step) => step.done).length;
@@ -45,12 +46,20 @@ function enrollmentPanel(enrollment, title, blocked, sold) {
     { class: "panel", "aria-label": title },
     h("div", { class: "row spread" }, h("h2", {}, title), h("span", { class: `chip ${kind}` }, icon(drawing), text)),
     sentence && note("info", h("p", {}, `${sentence} `, linkOf(actions, track) ?? "")),
-    status === "ENROLLED" && h("p", {}, next ? words.next(next.title) : words.all_done),
+    status === "ENROLLED" && (next ? nextStep(next, contact) : h("p", {}, words.all_done)),
     hasProgress && h("p", { class: "small", id: `progress-${track}` }, words.steps_done(done, steps.length)),
     hasProgress && h("progress", { max: steps.length, value: done, "aria-labelledby": `progress-${track}` }),
     whyDetails(track, title),
     h("ol", { class: "work" }, projects.map(projectItem)),
   );
+}
+
+/** The next step: a button that opens it in the course, or where the course is if the page does not know its address. */
+function nextStep({ title, url }, contact) {
+  const open = url && newTab(url, words.open);
+  open?.classList.add("button");
+  const where = contact ? words.where_to_ask(contactLink(contact)) : [words.where];
+  return h("div", { class: "next" }, h("p", {}, words.next(title)), h("p", {}, ...(open ? [open] : where)));
 }
 
 /** words.why: once opened, the API says in plain words why the student is enrolled or not. */
@@ -98,17 +107,17 @@ function projectItem({ title, unlocked, steps }) {
         h("span", { class: "name" }, title),
         h("span", { class: `chip ${unlocked ? "good" : ""}` }, icon(unlocked ? "check" : "lock"), state),
       ),
-      h("ul", { class: "steps" }, steps.map(stepItem)),
+      h("ul", { class: "steps" }, steps.map((step) => stepItem(step, unlocked))),
     ),
   );
 }
 
-function stepItem({ title, done }) {
+function stepItem({ title, done, url }, unlocked) {
   return h(
     "li",
     { class: done ? "done" : "" },
     h("span", { class: "box", "aria-hidden": "true" }, done && icon("check")),
-    title,
+    url && unlocked ? newTab(url, title) : title,
     h("span", { class: "visually-hidden" }, ` ${done ? words.step_done : words.step_not_done}`),
   );
 }

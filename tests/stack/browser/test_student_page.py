@@ -26,6 +26,15 @@ def create_promotion_code(student: Student, percent: int, **extra: object) -> st
     return str(student.running.stripe("POST", "/v1/promotion_codes", **params)["code"])
 
 
+def add_addresses(route: Route) -> None:
+    """Answer the enrollments as with a catalog that says where the course is."""
+    body = route.fetch().json()
+    for project in body["enrollments"][0]["projects"]:
+        for step in project["steps"]:
+            step["url"] = f"https://learn.example.org/{project['project']}/{step['step']}"
+    route.fulfill(json=body)
+
+
 def test_paying_by_card_enrolls_and_unlocks_the_first_project(student: Student) -> None:
     student.open()
     student.expect_heading("Choose your track")
@@ -54,7 +63,14 @@ def test_paying_by_card_enrolls_and_unlocks_the_first_project(student: Student) 
     student.expect_text("Load and inspect the data")
     expect(student.main.get_by_text("Unlocked")).to_have_count(1)
     expect(student.main.get_by_text("Locked", exact=True)).to_have_count(3)
+    student.expect_text("You work on the steps in your school’s course")
     student.take_screenshots("learning")
+    student.page.route("**/api/enrollments", add_addresses)
+    student.page.get_by_role("link", name="My learning").click()
+    first = "https://learn.example.org/dp-1/load"
+    expect(student.page.get_by_role("link", name="Open it in your course")).to_have_attribute("href", first)
+    expect(student.page.get_by_role("link", name="Load and inspect the data")).to_have_attribute("href", first)
+    expect(student.main.locator("li.locked a")).to_have_count(0)
     student.page.get_by_text("Why?").click()
     student.expect_text("You are enrolled in Data Professional, because your payment was received.")
     student.expect_accessible_on_every_screen()

@@ -42,6 +42,9 @@ class Track:
     what a student learns, `prerequisites` what they must know before.
 
     A track that is no longer sold (`sold` false) is not offered. Its students keep their enrollment and progress.
+
+    `course_url` is where its students learn, empty if the pages do not know it. `{project}` and `{step}` in it stand
+    for the codes of a step.
     """
 
     track: str
@@ -55,6 +58,11 @@ class Track:
     questions: tuple[Question, ...]
     projects: tuple[Project, ...]
     sold: bool = True
+    course_url: str = ""
+
+    def step_url(self, project: str, step: str) -> str | None:
+        """Return the address of a step in the course; None if the catalog has none."""
+        return self.course_url.replace("{project}", project).replace("{step}", step) or None
 
 
 @cache
@@ -78,8 +86,9 @@ def find(code: object) -> Track:
 def parse(toml: str) -> dict[str, Track]:
     """Return the tracks of a catalog in TOML. Raises `KeyError` or `TypeError` if its structure is wrong.
 
-    `prerequisites` and `questions` may be left out. A text that is empty is a `TypeError` too. A price that Stripe
-    cannot charge is a `ValueError`, and so is a second currency: students and staff see sums of several tracks.
+    `prerequisites`, `questions` and `course_url` may be left out. A text that is empty is a `TypeError` too. A price
+    that Stripe cannot charge is a `ValueError`, and so is a second currency: students and staff see sums of several
+    tracks.
     """
     tracks = {code: _track(code, entry) for code, entry in tomllib.loads(toml).items()}
     currencies = sorted({track.price.currency for track in tracks.values()})
@@ -106,6 +115,7 @@ def _track(code: str, entry: Mapping[str, Any]) -> Track:
             for project in entry["projects"]
         ),
         sold=_flag(entry, "sold"),
+        course_url=_course_url(entry.get("course_url", "")),
     )
 
 
@@ -128,6 +138,17 @@ def _text(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise TypeError(f"{value!r} must be a text and not empty")
     return value
+
+
+def _course_url(value: object) -> str:
+    """Return the optional address of a course. It is a link on the page, so it begins with https://."""
+    if value == "":
+        return ""
+    text = _text(value)
+    fixed = text.replace("{project}", "").replace("{step}", "")
+    if not fixed.startswith("https://") or any(character in "{}" or character.isspace() for character in fixed):
+        raise TypeError(f"course_url must begin with https:// and may contain {{project}} and {{step}}, not {text!r}")
+    return text
 
 
 def _flag(entry: Mapping[str, object], name: str) -> bool:

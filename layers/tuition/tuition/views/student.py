@@ -132,7 +132,12 @@ def _projects(track: Track, items: dict[str, Item]) -> list[dict[str, Any]]:
     for project in track.projects:
         progress = mapping.progress_from_raw(items.get(keys.project_sort_key(track.track, project.project), {}))
         steps = [
-            {"step": step.step, "title": step.title, "done": progress.done.get(step.step, False)}
+            {
+                "step": step.step,
+                "title": step.title,
+                "done": progress.done.get(step.step, False),
+                "url": track.step_url(project.project, step.step),
+            }
             for step in project.steps
         ]
         projects.append(
