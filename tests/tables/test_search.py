@@ -16,7 +16,7 @@ from tests.tables.test_personal_data import export
 from tests.tables.test_purchase_blocks import buy
 from tests.tables.test_retention import bought, listed_and_deleted
 from tuition.core.errors import Contended
-from tuition.core.published_events import PAYMENT_CHANGED, of_record
+from tuition.core.published_events import FOR_CONSOLE, PAYMENT_CHANGED, of_record
 from tuition.outbox import console_tables
 from tuition.storage import mapping, queries, search
 from tuition.storage.items import SearchItem
@@ -37,7 +37,7 @@ def person(student: Student, address: str) -> Student:
 def messages(payment_id: str) -> list[dict[str, str]]:
     """Return the messages of the queue about a payment, as the rule puts them there."""
     stored = [mapping.stored_record(item) for item in queries.audit_items(payment_id)]
-    events = [event for record in stored for event in of_record(record) if event.type in console_tables.EVENT_TYPES]
+    events = [event for record in stored for event in of_record(record) if event.type in FOR_CONSOLE]
     bodies = [json.dumps({"detail-type": event.type, "detail": dict(event.detail)}) for event in events]
     return [{"messageId": str(number), "body": body} for number, body in enumerate(bodies)]
 

@@ -124,8 +124,11 @@ def test_an_alarm_on_a_metric_that_does_not_exist_is_refused() -> None:
 
 STOPPED = {"AuditStream": "ArchiveStoppedAlarm", "PublishedRecords": "PublishStoppedAlarm"}
 """The alarm that rings if a mapping of the audit table's stream delivers nothing."""
-RULE_STOPPED = "EmailsStoppedAlarm"
-"""The alarm that rings if the rule of the emails queues nothing."""
+RULES_STOPPED = {
+    "EmailsStoppedAlarm": ("EmailsToSend", "EmailEventPublished"),
+    "ConsoleStoppedAlarm": ("EventsForConsole", "ConsoleEventPublished"),
+}
+"""The alarm that rings if a rule queues nothing, with the rule, and the count of the events that it should queue."""
 AGES = {"AnalyticsRecords": "AnalyticsAgeAlarm", "EmailMessages": "EmailAgeAlarm", "ConsoleEvents": "ConsoleAgeAlarm"}
 """The alarm that rings if a mapping of a queue delivers nothing: a queue has an age without any reader."""
 WITHOUT_ALARM = {"ReconcileTasks"}
@@ -134,7 +137,7 @@ WITHOUT_ALARM = {"ReconcileTasks"}
 
 def combined(expand: Any) -> dict[str, Any]:
     """Return the alarms on several metrics, but for those on what has stopped, which have tests of their own."""
-    own = {*STOPPED.values(), RULE_STOPPED}
+    own = {*STOPPED.values(), *RULES_STOPPED}
     return {name: alarm for name, alarm in alarms(expand).items() if "Metrics" in alarm and name not in own}
 
 
@@ -158,7 +161,7 @@ def test_every_combined_alarm_notifies_the_topic_of_its_start_and_end(expand: An
         assert alarm["AlarmActions"] == alarm["OKActions"] == ([topic] if topic else []), name
         if "Metrics" in alarm:
             assert alarm["TreatMissingData"] == "notBreaching", name
-            periods = {**dict.fromkeys(STOPPED.values(), 24), RULE_STOPPED: 3}
+            periods = {**dict.fromkeys(STOPPED.values(), 24), **dict.fromkeys(RULES_STOPPED, 3)}
             assert alarm["EvaluationPeriods"] == periods.get(name, 1), name
 
 
@@ -288,19 +291,21 @@ def test_a_reader_has_stopped_if_two_hours_with_writes_have_no_run(
         ([1, 1, 1, 1, 1], [0, 0, 0, 0, 0], 1),  # disabled for long, so that AWS has no count at all
     ],
 )
-def test_the_rule_of_the_emails_has_stopped_if_it_queues_nothing_in_the_period_of_an_event_and_the_next(
+def test_a_rule_has_stopped_if_it_queues_nothing_in_the_period_of_an_event_and_the_next(
     expand: Any, published: list[int], invocations: list[int], first: int | None
 ) -> None:
     """The expressions in Python. `DIFF` is the difference to the period before. The first period has none.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
     """
-    alarm = alarms(expand)[RULE_STOPPED]
-    assert {item["Id"]: item["Expression"] for item in alarm["Metrics"] if "Expression" in item} == {
-        "result": "IF(asked - DIFF(asked) > 0 AND 2 * queued - DIFF(queued) == 0, 1, 0)",
-        "asked": "SUM([published, TIME_SERIES(0)])",
-        "queued": "SUM([invocations, TIME_SERIES(0)])",
-    }
+    for name in RULES_STOPPED:
+        alarm = alarms(expand)[name]
+        assert {item["Id"]: item["Expression"] for item in alarm["Metrics"] if "Expression" in item} == {
+            "result": "IF(asked - DIFF(asked) > 0 AND 2 * queued - DIFF(queued) == 0, 1, 0)",
+            "asked": "SUM([published, TIME_SERIES(0)])",
+            "queued": "SUM([invocations, TIME_SERIES(0)])",
+        }
+        assert alarm["DatapointsToAlarm"] == alarm["Threshold"] == 1
 
     def breaches(period: int) -> bool:
         asked_diff, queued_diff = (series[period] - series[period - 1] for series in (published, invocations))
@@ -308,25 +313,25 @@ def test_the_rule_of_the_emails_has_stopped_if_it_queues_nothing_in_the_period_o
 
     breaching = [period for period in range(1, len(published)) if breaches(period)]
     assert breaching[:1] == ([] if first is None else [first])
-    assert alarm["DatapointsToAlarm"] == alarm["Threshold"] == 1
 
 
 DELAY_OF_METRICS_S = 900
 """AWS's metrics are complete by then."""
 
 
-def test_a_stopped_rule_of_the_emails_is_noticed_within_an_hour(expand: Any) -> None:
-    resources = expand()["Resources"]
-    stats = {item["Id"]: item["MetricStat"] for item in alarms(expand)[RULE_STOPPED]["Metrics"] if "MetricStat" in item}
+@pytest.mark.parametrize("alarm", RULES_STOPPED)
+def test_a_stopped_rule_is_noticed_within_an_hour(expand: Any, alarm: str) -> None:
+    resources, (name, published) = expand()["Resources"], RULES_STOPPED[alarm]
+    stats = {item["Id"]: item["MetricStat"] for item in alarms(expand)[alarm]["Metrics"] if "MetricStat" in item}
     ((statistic, period_s),) = {(stat["Stat"], stat["Period"]) for stat in stats.values()}
     assert statistic == "Sum"
     assert 2 * period_s + DELAY_OF_METRICS_S <= 3600
     dimensions = {one["Name"]: one["Value"] for one in stats["invocations"]["Metric"]["Dimensions"]}
-    of_arn = {"Fn::Select": [2, {"Fn::Split": ["/", {"Fn::GetAtt": ["EmailsToSend", "Arn"]}]}]}
+    of_arn = {"Fn::Select": [2, {"Fn::Split": ["/", {"Fn::GetAtt": [name, "Arn"]}]}]}
     assert dimensions == {"EventBusName": {"Ref": "EventBus"}, "RuleName": of_arn}
-    rule = resources["EmailsToSend"]["Properties"]
+    rule = resources[name]["Properties"]
     assert rule["EventBusName"] == dimensions["EventBusName"] and rule.get("State", "ENABLED") == "ENABLED"
-    assert stats["published"]["Metric"]["MetricName"] == "EmailEventPublished"
+    assert stats["published"]["Metric"]["MetricName"] == published
 
 
 TOPIC = "arn:aws:sns:us-east-1:123456789012:oncall"

@@ -18,7 +18,8 @@ from tests.permissions import STRIPE_KEY_GROUPS
 from tests.template.conftest import PRODUCTION, of_type
 from tuition.core import archive as core_archive
 from tuition.core import emails as core_emails
-from tuition.outbox import archive_locks, console_tables, emails
+from tuition.core import published_events
+from tuition.outbox import archive_locks, emails
 from tuition.payments import erasure
 from tuition.settings import Settings
 from tuition.storage import cursors
@@ -560,7 +561,7 @@ def test_events_for_the_console_are_stored_in_batches_and_end_among_the_dead_let
     }
     assert queue["MessageRetentionPeriod"] == dead["MessageRetentionPeriod"] == 1_209_600
     rule = resources["EventsForConsole"]["Properties"]
-    pattern = {"source": ["tuition"], "detail-type": sorted(console_tables.EVENT_TYPES)}
+    pattern = {"source": ["tuition"], "detail-type": sorted(published_events.FOR_CONSOLE)}
     assert (rule["EventBusName"], rule["EventPattern"]) == ({"Ref": "EventBus"}, pattern)
 
 

@@ -83,24 +83,31 @@ def test_only_the_records_of_refused_entries_are_tried_again(bus: EventBus, caps
     assert len(set(bus.ids)) == len(bus.ids) == 8
 
 
-def test_the_events_that_an_email_may_follow_are_counted_once_the_bus_has_taken_them(
+def test_the_events_for_emails_and_for_the_console_are_counted_once_the_bus_has_taken_them(
     bus: EventBus, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An alarm compares the count with what the rule of the emails invokes."""
+    """An alarm each compares the count with what the rule of these events invokes."""
     failed = {"status": {"from": "CREATED", "to": "FAILED"}, "currency": "usd"}
     bus.refuses = lambda detail: detail["subject"] == "pay_2"
     assert deliver(item(0), item(1, failed), item(2, failed), item(3, failed)) == ["102"]
     followed = [entry["DetailType"] for entry in bus.entries if entry["DetailType"] in emails.EVENT_TYPES]
     assert followed == [published_events.PAYMENT_FAILED] * 2
-    assert numbers_of("EmailEventPublished", capsys) == [2.0]
+    for_console = sum(entry["DetailType"] in published_events.FOR_CONSOLE for entry in bus.entries)
+    counts = numbers_of(capsys)
+    assert counts["EmailEventPublished"] == [2.0]
+    assert counts["ConsoleEventPublished"] == [float(for_console)] and for_console >= 3
     assert deliver(item(4)) == []
-    assert numbers_of("EmailEventPublished", capsys) == []
+    assert "EmailEventPublished" not in numbers_of(capsys)
 
 
-def numbers_of(metric: str, capsys: pytest.CaptureFixture[str]) -> list[float]:
-    """Return the numbers that were added to a metric since the last call."""
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
-    return [number for line in lines for number in line.get(metric, [])]
+def numbers_of(capsys: pytest.CaptureFixture[str]) -> dict[str, list[float]]:
+    """Return the numbers that were added to each metric since the last call."""
+    numbers: dict[str, list[float]] = {}
+    for line in capsys.readouterr().out.splitlines():
+        for name, values in json.loads(line).items() if '"_aws"' in line else ():
+            if name.endswith("Published"):
+                numbers.setdefault(name, []).extend(values)
+    return numbers
 
 
 def test_records_of_a_call_without_an_answer_are_tried_again_with_all_behind_it(

@@ -31,6 +31,7 @@ Name = Literal[
     "StripeRateLimited",
     "WithdrawalOverdue",
     "EmailEventPublished",
+    "ConsoleEventPublished",
     "EmailUnsent",
     "EmailDropped",
     "EmailBounced",

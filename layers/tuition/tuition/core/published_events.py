@@ -50,6 +50,8 @@ PURCHASES_ALLOWED = "tuition.user.purchases_allowed.v1"
 STAFF_ACTED = "tuition.staff.acted.v1"
 SELLING_STOPPED = "tuition.selling.stopped.v1"
 SELLING_STARTED = "tuition.selling.started.v1"
+FOR_CONSOLE = frozenset({PAYMENT_CHANGED, PAYMENT_RECORDED, STAFF_ACTED})
+"""The types of the events from which the tables of the console are kept. The rule in the template names the same."""
 
 EMAIL_RECORD = "email.requested."
 """Before the kind of email, in the type of the record with which staff ask for it."""

@@ -13,14 +13,11 @@ from typing import Any
 
 from tuition import clock
 from tuition.core import timestamps
-from tuition.core.published_events import PAYMENT_CHANGED, PAYMENT_RECORDED, STAFF_ACTED
+from tuition.core.published_events import FOR_CONSOLE, STAFF_ACTED
 from tuition.log import logger
 from tuition.storage import activity, queries, search
 from tuition.storage.activity import Action
 
-_OF_PAYMENTS = frozenset({PAYMENT_CHANGED, PAYMENT_RECORDED})
-EVENT_TYPES = _OF_PAYMENTS | {STAFF_ACTED}
-"""The rule in the template names the same."""
 FIRST_MONTH = "2020-01"
 """No payment is older."""
 PAGE = 100
@@ -46,11 +43,11 @@ def read(records: Iterable[Mapping[str, Any]]) -> list[str]:
 def _store(detail_type: str, detail: Mapping[str, Any], done: set[str]) -> None:
     """Store what an event is about. `done` has the payments whose words this batch has stored."""
     payment_id = detail.get("payment_id")
-    if detail_type in _OF_PAYMENTS and payment_id not in done:
+    if detail_type == STAFF_ACTED:
+        activity.store(_action(detail))
+    elif detail_type in FOR_CONSOLE and payment_id not in done:
         search.refresh(str(payment_id))
         done.add(str(payment_id))
-    elif detail_type == STAFF_ACTED:
-        activity.store(_action(detail))
 
 
 def _action(detail: Mapping[str, Any]) -> Action:

@@ -138,7 +138,7 @@ def _calls(entries: Iterable[_Entry]) -> Iterator[list[_Entry]]:
 def _put(call: list[_Entry], outcome: Outcome) -> bool:
     """Make one call, and add what it did. Return False if it was not answered: then the bus may have taken it.
 
-    Counts the events that an email may follow: if the rule of the emails then invokes nothing, an alarm rings.
+    Counts the events for the emails and for the console: if their rule then invokes nothing, an alarm rings.
     """
     try:
         response = _client().put_events(Entries=[entry.params for entry in call])
@@ -152,6 +152,8 @@ def _put(call: list[_Entry], outcome: Outcome) -> bool:
     outcome.events += len(taken)
     if for_emails := sum(type_ in emails.EVENT_TYPES for type_ in taken):
         metrics.count("EmailEventPublished", for_emails)
+    if for_console := sum(type_ in published_events.FOR_CONSOLE for type_ in taken):
+        metrics.count("ConsoleEventPublished", for_console)
     if refused:
         logger.error("the bus refused entries", codes=sorted({result["ErrorCode"] for _, result in refused}))
         metrics.count("EventNotPublished", len(refused))
