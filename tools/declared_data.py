@@ -116,7 +116,8 @@ CATEGORIES: Mapping[str, Category] = {
     **dict.fromkeys(("search.word", "search.words"), CONTACT),
     **dict.fromkeys(("withdrawn.name", "withdrawn.email", "email.name"), CONTACT),
     **dict.fromkeys(("stripe_id", "stripe_customer_id", "customer"), CUSTOMER),
-    **dict.fromkeys(("brand", "last4", "receipt_url", "method_brand", "method_last4", "email.method"), METHOD),
+    **dict.fromkeys(("brand", "last4", "receipt_url", "payment_method", "method_brand", "method_last4"), METHOD),
+    "email.method": METHOD,
     **dict.fromkeys(("promotion_code", "terms.payment_method"), CHOICES),
     **dict.fromkeys(("refund_reason", "note", "message", "fingerprint", "failure_message", "description"), WRITTEN),
     **dict.fromkeys(

@@ -69,7 +69,8 @@ def random_facts(seed: int) -> Facts:
 
     def charge() -> Charge:
         details = [maybe(word) for _ in range(5)]
-        return Charge(rng.choice([*sorted(CHARGE_RANK), core_facts.UNKNOWN]), small(), small(), *details)
+        status = rng.choice([*sorted(CHARGE_RANK), core_facts.UNKNOWN])
+        return Charge(status, small(), small(), *details, advice=maybe(word), payment_method=maybe(word))
 
     def transaction() -> BalanceTransaction:
         kind = rng.choice(("charge", "refund", "dispute"))
@@ -343,6 +344,13 @@ def test_a_charge_keeps_only_type_brand_and_last_four_of_its_payment_method(meth
     facts = of_charge(obj).charges["ch_1"]
     assert (facts.type, facts.brand) == (method, brand)
     assert "secret" not in repr(facts) and "2030" not in repr(facts)
+
+
+def test_a_declined_charge_has_its_payment_method_and_the_advice_of_stripe() -> None:
+    declined = {**charge("failed"), "payment_method": "pm_1", "outcome": {"advice_code": "do_not_try_again"}}
+    facts = of_charge(declined).charges["ch_1"]
+    assert (facts.advice, facts.payment_method) == ("do_not_try_again", "pm_1")
+    assert of_charge({**declined, "outcome": None}).charges["ch_1"].advice is None
 
 
 def test_a_refund_carries_the_id_of_its_refund_request() -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, cast
 
+from tuition.core.merging import each, either
 from tuition.core.money import Money
 from tuition.core.stored import read
 
@@ -95,6 +96,9 @@ class Charge:
 
     `was_failed`: it was reported as failed before it succeeded. So it counts among the newest failed charges in every
     order of the two reports.
+
+    `payment_method` is the id of the method at Stripe. `advice` is what Stripe advises after a decline, such as
+    `do_not_try_again`.
     """
 
     status: str
@@ -107,6 +111,8 @@ class Charge:
     code: str | None = None
     was_failed: bool = False
     currency: str | None = None
+    advice: str | None = None
+    payment_method: str | None = None
 
     @property
     def ever_failed(self) -> bool:
@@ -366,56 +372,44 @@ def merge(a: Facts, b: Facts) -> Facts:
     charge's `created` never changes at Stripe. Refunds, disputes and decisions are never shed.
     """
     merged = Facts(
-        settled=_either(a.settled, b.settled, _join_settled),
-        closed=_either(a.closed, b.closed, lambda x, y: min(x, y, key=_closed_key)),
-        phase=_either(a.phase, b.phase, lambda x, y: max(x, y, key=_phase_key)),
-        intent=_either(a.intent, b.intent, min),
-        customer=_either(a.customer, b.customer, max),
-        charges=_without_old_failures(_each(a.charges, b.charges, _join_charge)),
-        refunds=_each(a.refunds, b.refunds, _join_by_rank(REFUND_RANK)),
-        disputes=_each(a.disputes, b.disputes, lambda x, y: max(x, y, key=_dispute_key)),
-        fraud_warnings=_each(a.fraud_warnings, b.fraud_warnings, lambda x, y: max(x, y, key=_fraud_warning_key)),
-        challenges=dict(list(_each(a.challenges, b.challenges, min).items())[:MAX_CHALLENGES]),
-        claims=dict(list(_each(a.claims, b.claims, _join_settled).items())[:MAX_CLAIMS]),
-        decision=_either(a.decision, b.decision, lambda x, y: max(x, y, key=_decision_key)),
+        settled=either(a.settled, b.settled, _join_settled),
+        closed=either(a.closed, b.closed, lambda x, y: min(x, y, key=_closed_key)),
+        phase=either(a.phase, b.phase, lambda x, y: max(x, y, key=_phase_key)),
+        intent=either(a.intent, b.intent, min),
+        customer=either(a.customer, b.customer, max),
+        charges=_without_old_failures(each(a.charges, b.charges, _join_charge)),
+        refunds=each(a.refunds, b.refunds, _join_by_rank(REFUND_RANK)),
+        disputes=each(a.disputes, b.disputes, lambda x, y: max(x, y, key=_dispute_key)),
+        fraud_warnings=each(a.fraud_warnings, b.fraud_warnings, lambda x, y: max(x, y, key=_fraud_warning_key)),
+        challenges=dict(list(each(a.challenges, b.challenges, min).items())[:MAX_CHALLENGES]),
+        claims=dict(list(each(a.claims, b.claims, _join_settled).items())[:MAX_CLAIMS]),
+        decision=either(a.decision, b.decision, lambda x, y: max(x, y, key=_decision_key)),
         accepted=a.accepted or b.accepted,
-        acknowledged=_newest_acknowledged(
-            _each(a.acknowledged, b.acknowledged, lambda x, y: max(x, y, key=_acknowledgement_key))
+        acknowledged=newest_acknowledged(
+            each(a.acknowledged, b.acknowledged, lambda x, y: max(x, y, key=acknowledgement_key))
         ),
-        unknown=dict(list(_each(a.unknown, b.unknown, max).items())[:MAX_UNKNOWN]),
-        confirmed=_either(a.confirmed, b.confirmed, _join_settled),
+        unknown=dict(list(each(a.unknown, b.unknown, max).items())[:MAX_UNKNOWN]),
+        confirmed=either(a.confirmed, b.confirmed, _join_settled),
         contradicted=a.contradicted or b.contradicted,
-        balance=_either(a.balance, b.balance, lambda x, y: max(x, y, key=_balance_key)),
+        balance=either(a.balance, b.balance, lambda x, y: max(x, y, key=_balance_key)),
         balance_transactions=dict(
             list(
-                _each(
+                each(
                     a.balance_transactions,
                     b.balance_transactions,
                     lambda x, y: max(x, y, key=_balance_transaction_key),
                 ).items()
             )[:MAX_BALANCE_TRANSACTIONS]
         ),
-        compared=_each(a.compared, b.compared, lambda x, y: max(x, y, key=_comparison_key)),
-        agreed=_either(a.agreed, b.agreed, lambda x, y: max(x, y, key=_agreement_key)),
-        withdrawn=_either(a.withdrawn, b.withdrawn, lambda x, y: min(x, y, key=_withdrawal_key)),
-        invoice=_either(a.invoice, b.invoice, min),
-        credit_notes=_each(a.credit_notes, b.credit_notes, lambda x, y: max(x, y, key=_credit_note_key)),
+        compared=each(a.compared, b.compared, lambda x, y: max(x, y, key=_comparison_key)),
+        agreed=either(a.agreed, b.agreed, lambda x, y: max(x, y, key=_agreement_key)),
+        withdrawn=either(a.withdrawn, b.withdrawn, lambda x, y: min(x, y, key=_withdrawal_key)),
+        invoice=either(a.invoice, b.invoice, min),
+        credit_notes=each(a.credit_notes, b.credit_notes, lambda x, y: max(x, y, key=_credit_note_key)),
         rebuilt=a.rebuilt or b.rebuilt,
         erased=a.erased or b.erased,
     )
     return _without_personal(merged) if merged.erased else merged
-
-
-def _either[T](a: T | None, b: T | None, join: Callable[[T, T], T]) -> T | None:
-    if a is None or b is None:
-        return b if a is None else a
-    return join(a, b)
-
-
-def _each[T](a: Mapping[str, T], b: Mapping[str, T], join: Callable[[T, T], T]) -> dict[str, T]:
-    if not (a or b):
-        return {}
-    return {key: cast(T, _either(a.get(key), b.get(key), join)) for key in sorted({*a, *b})}
 
 
 def _join_settled(a: Settled, b: Settled) -> Settled:
@@ -468,7 +462,8 @@ def _credit_note_key(note: CreditNote) -> tuple[str, str]:
     return note.id or "", note.refusal or ""
 
 
-def _acknowledgement_key(a: Acknowledgement) -> tuple[int, str, str, str]:
+def acknowledgement_key(a: Acknowledgement) -> tuple[int, str, str, str]:
+    """Return what orders the acknowledgements of one reason: the newest counts."""
     return a.version, a.fingerprint, a.actor, a.note
 
 
@@ -482,7 +477,7 @@ def _join_by_rank[T](ranks: Mapping[str, int]) -> Callable[[T, T], T]:
         rank_a, rank_b = (ranks.get(getattr(x, "status"), -1) for x in (a, b))  # noqa: B009
         if rank_a != rank_b:
             return a if rank_a > rank_b else b
-        joined = {f.name: _either(getattr(a, f.name), getattr(b, f.name), max) for f in fields(cast(Any, a))}
+        joined = {f.name: either(getattr(a, f.name), getattr(b, f.name), max) for f in fields(cast(Any, a))}
         return cast(T, replace(cast(Any, a), **joined))
 
     return join
@@ -514,7 +509,7 @@ def _without_old_failures(charges: Mapping[str, Charge]) -> dict[str, Charge]:
     return kept
 
 
-def _newest_acknowledged(acknowledged: Mapping[str, Acknowledgement]) -> dict[str, Acknowledgement]:
+def newest_acknowledged(acknowledged: Mapping[str, Acknowledgement]) -> dict[str, Acknowledgement]:
     """Keep the newest acknowledgements, and the notes of the newest of those."""
     newest = sorted(((a.version, key) for key, a in acknowledged.items()), reverse=True)[:MAX_ACKNOWLEDGED]
     with_note = {key for _, key in newest[:MAX_NOTES]}
@@ -531,7 +526,10 @@ def _without_personal(facts: Facts) -> Facts:
     books, and the staff who decided. In the keys by which `merge` chooses, each comes after the fields that stay. So
     what stays is the same whether the erasure comes before or after an event.
     """
-    bare = {key: replace(c, brand=None, last4=None, receipt_url=None) for key, c in facts.charges.items()}
+    bare = {
+        key: replace(c, brand=None, last4=None, receipt_url=None, payment_method=None)
+        for key, c in facts.charges.items()
+    }
     return replace(
         facts,
         phase=replace(facts.phase, message=None) if facts.phase else None,

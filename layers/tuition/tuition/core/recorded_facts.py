@@ -71,8 +71,8 @@ DECLARED: Mapping[type[Any], Declared] = {
     Closed: Declared(("at", "by", "reason")),
     Phase: Declared(("at", "order", "name", "code", "verify_by"), withheld=("message",)),
     Charge: Declared(
-        ("status", "amount", "created", "type", "code", "was_failed", "currency"),
-        withheld=("brand", "last4", "receipt_url"),
+        ("status", "amount", "created", "type", "code", "was_failed", "currency", "advice"),
+        withheld=("brand", "last4", "receipt_url", "payment_method"),
     ),
     Refund: Declared(("status", "amount", "created", "reason", "request", "failure")),
     Dispute: Declared(

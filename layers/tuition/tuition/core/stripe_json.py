@@ -201,6 +201,8 @@ def of_charge(charge: Mapping[str, Any]) -> Facts:
                 receipt_url=receipt if receipt and len(receipt) <= MAX_STORED_LENGTH else None,
                 code=_failure_code(charge),
                 currency=_code(charge, "currency"),
+                advice=_advice(charge),
+                payment_method=optional_id(charge, "payment_method"),
             )
         },
         unknown=_unknown(charge, "status", core_facts.CHARGE_RANK),
@@ -215,6 +217,15 @@ def _failure_code(charge: Mapping[str, Any]) -> str | None:
     code, outcome = _code(charge, "failure_code"), charge.get("outcome")
     reason = _code(outcome, "reason") if isinstance(outcome, Mapping) else None
     return (reason or code) if charge.get("status") == "failed" else None
+
+
+def _advice(charge: Mapping[str, Any]) -> str | None:
+    """Return what Stripe advises after a decline: `do_not_try_again`, for example.
+
+    Source: https://docs.stripe.com/declines#retrying-issuer-declines
+    """
+    outcome = charge.get("outcome")
+    return _code(outcome, "advice_code") if isinstance(outcome, Mapping) else None
 
 
 def of_refund(refund: Mapping[str, Any]) -> Facts:
