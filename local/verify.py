@@ -168,7 +168,7 @@ class PaymentSummary(NamedTuple):
     def of(cls, payment: Payment) -> PaymentSummary:
         """Return the summary of a payment."""
         lost = frozenset(key for key, dispute in payment.facts.disputes.items() if dispute.status in LOST)
-        names = (payment.payment_id, payment.user_id, payment.track, payment.grantor)
+        names = (payment.payment_id, payment.user_id, payment.product, payment.grantor)
         return cls(*names, payment.facts.erased, enrollments.standing_of(payment), lost, payment.holds_first_purchase)
 
     def to_json(self) -> str:

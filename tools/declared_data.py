@@ -125,7 +125,7 @@ CATEGORIES: Mapping[str, Category] = {
     ),
     **dict.fromkeys(("refund_requests.reason", "refund_requests.answer", "refund_requests.order_key"), WRITTEN),
     **dict.fromkeys(("email.reason", "email.text", "email.html"), WRITTEN),
-    **dict.fromkeys(("report", "progress", "plan", "problem", "unknown"), FINDINGS),
+    **dict.fromkeys(("report", "progress", "cursors.plan", "problem", "unknown"), FINDINGS),
     **dict.fromkeys(("quarantine.event",), PASSED_ON),
     **dict.fromkeys(("ip", "remote_ip"), NETWORK),
     "exports.filters": CONTACT,  # staff may have searched for an address

@@ -1,5 +1,7 @@
 """A user's enrollment in a track, which lasts while at least one payment grants access."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.unit.test_payment import CLOSED, PAID, disputed, payment, refunded
@@ -13,6 +15,7 @@ def enrollment(**standings: Standing) -> Enrollment:
 
 OPEN, GRANTS = Standing(1, open=True), Standing(1, grants=True, granted=True, holds_funds=True)
 ENDED = Standing(1, granted=True)
+SUSPENDED = Standing(1, granted=True, holds_funds=True, suspended=True)
 OTHER_AMOUNT, FREE = Facts(settled=Settled(100, "usd", 10)), Facts(settled=Settled(0, "usd", 10))
 WITHDRAWN = Facts(withdrawn=Withdrawal(20, "Ada Lovelace", "ada@example.org"))
 REVOKED = Facts(decision=Decision(2, "revoke", "s", "n"))
@@ -28,6 +31,8 @@ REVOKED = Facts(decision=Decision(2, "revoke", "s", "n"))
         ({"a": ENDED}, "WITHDRAWN"),
         ({"a": ENDED, "b": OPEN}, "PENDING"),
         ({"a": ENDED, "b": GRANTS}, "ENROLLED"),
+        ({"a": ENDED, "b": SUSPENDED, "c": OPEN}, "SUSPENDED"),
+        ({"a": SUSPENDED, "b": GRANTS}, "ENROLLED"),
     ],
 )
 def test_the_status_is_derived_from_the_standings(standings: dict[str, Standing], status: str | None) -> None:
@@ -79,6 +84,16 @@ def test_a_payment_closed_unpaid_has_no_standing() -> None:
 def test_open_payments_are_sorted_by_attempt_newest_first() -> None:
     first, second, third = (Standing(attempt, open=True) for attempt in (1, 2, 3))
     assert enrollment(a=first, c=third, b=Standing(2), d=second).open_payments == ["c", "d", "a"]
+
+
+def test_an_open_plan_is_no_open_payment() -> None:
+    one = enrollment(pay_1=OPEN, pln_1=Standing(2, open=True), pln_2=Standing(3, open=True))
+    assert (one.open_payments, one.open_plans) == (["pay_1"], ["pln_2", "pln_1"])
+
+
+def test_a_payment_of_a_plan_has_no_standing_of_its_own() -> None:
+    assert replace(payment(PAID), plan="pln_1").grantor == "pln_1"
+    assert payment(PAID).grantor == payment(PAID).payment_id
 
 
 def test_the_double_payment_has_the_higher_attempt_or_else_the_higher_id() -> None:

@@ -52,7 +52,11 @@ const STATUS_TITLES = {
   PROCESSING: "The bank is processing the payment",
   CANCELED: "Closed unpaid",
 };
-const ENROLLMENT_TITLES = { ENROLLED: "The student is enrolled", WITHDRAWN: "The student is no longer enrolled" };
+const ENROLLMENT_TITLES = {
+  ENROLLED: "The student is enrolled",
+  SUSPENDED: "Access is suspended",
+  WITHDRAWN: "The student is no longer enrolled",
+};
 
 /** The title of a record: its own, else its most important change, else its type. */
 export function recordTitle({ type, transition }) {

@@ -56,6 +56,7 @@ export const failureCodes = [
 const ENROLLMENT_STATUSES = {
   ENROLLED: ["Enrolled", "good"],
   PENDING: ["Waiting for payment", ""],
+  SUSPENDED: ["Suspended", "warn"],
   WITHDRAWN: ["Withdrawn", ""],
 };
 

@@ -180,8 +180,8 @@ def _common(payment: Payment) -> dict[str, Value]:
 
 
 def _track_title(payment: Payment) -> str:
-    track = catalog.tracks().get(payment.track)
-    return track.title if track else payment.track
+    track = catalog.tracks().get(payment.product)
+    return track.title if track else payment.product
 
 
 Written = tuple[str, dict[str, Value]]
@@ -205,7 +205,7 @@ def _purchase(event: EmailEvent, payment: Payment, refund_days: int, now: int, *
     if not payments.grants_access(payment):
         review = payments.no_access_reason(payment) == "amount_differs"
         return "purchase_under_review" if review else "purchase_without_access", values
-    track = catalog.tracks().get(payment.track)
+    track = catalog.tracks().get(payment.product)
     if track:
         values["project"] = track.projects[0].title
     until = timestamps.epoch(paid_at) + refund_days * DAY_S

@@ -14,8 +14,8 @@ MAX_PAST_STANDINGS = 50
 Older ones are shed unless they are open, grant access or hold funds.
 """
 
-Status = Literal["PENDING", "ENROLLED", "WITHDRAWN"]
-BY_RANK: tuple[Status, ...] = ("ENROLLED", "PENDING", "WITHDRAWN")
+Status = Literal["PENDING", "ENROLLED", "SUSPENDED", "WITHDRAWN"]
+BY_RANK: tuple[Status, ...] = ("ENROLLED", "SUSPENDED", "PENDING", "WITHDRAWN")
 """The statuses in the order in which they count: of several grantors, the first of these decides."""
 
 
@@ -25,7 +25,8 @@ class Standing:
 
     `grants`: it gives access now. `granted`: it has ever given access. `holds_funds`: money is left after refunds.
     `revoked`: staff have revoked its access. `refunded`: a refund of it was made or is being made. `withdrawn`: the
-    student has withdrawn from its contract, so it gives no access and its money is due.
+    student has withdrawn from its contract, so it gives no access and its money is due. `suspended`: it is a plan that
+    gives no access until the student pays what is due.
     """
 
     attempt: int
@@ -36,12 +37,15 @@ class Standing:
     revoked: bool = False
     refunded: bool = False
     withdrawn: bool = False
+    suspended: bool = False
 
     @property
     def status(self) -> Status | None:
         """The status to which it leads on its own; None if it never gave access and cannot any more."""
         if self.grants:
             return "ENROLLED"
+        if self.suspended:
+            return "SUSPENDED"
         if self.open:
             return "PENDING"
         return "WITHDRAWN" if self.granted else None
@@ -59,12 +63,12 @@ class Standing:
     @property
     def is_current(self) -> bool:
         """Whether it decides about access or money now."""
-        return self.open or self.grants or self.holds_funds
+        return self.open or self.grants or self.holds_funds or self.suspended
 
 
 @dataclass(frozen=True, kw_only=True)
 class Enrollment:
-    """A user in a track. Its status is derived from its standings, by grantor.
+    """A user in a track, or with a membership. Its status is derived from its standings, by grantor.
 
     `attempt` is the highest attempt used, `attempt_times` the times (epoch seconds) of the newest attempts. `version` 0
     means that no item is stored yet. `erased`: the user's data were erased, so no write may store such data again.
@@ -80,9 +84,9 @@ class Enrollment:
 
     @property
     def status(self) -> Status | None:
-        """ENROLLED if a grantor gives access, else PENDING if one is open, else WITHDRAWN if one ever gave it.
+        """ENROLLED if a grantor gives access, else SUSPENDED if one waits for the student, else PENDING if one is open.
 
-        None otherwise.
+        Else WITHDRAWN if one ever gave access, and None otherwise.
         """
         statuses = {standing.status for standing in self.standings.values()}
         return next((status for status in BY_RANK if status in statuses), None)
@@ -94,10 +98,17 @@ class Enrollment:
 
     @property
     def open_payments(self) -> list[str]:
-        """The ids of the open payments, the newest attempt first. By design there is at most one."""
-        attempts = [
-            (standing.attempt, key) for key, standing in self.standings.items() if standing.open and not is_plan(key)
-        ]
+        """The ids of the open payments without a plan, the newest attempt first. By design there is at most one."""
+        return [grantor for grantor in self._open_grantors if not is_plan(grantor)]
+
+    @property
+    def open_plans(self) -> list[Grantor]:
+        """The ids of the plans of which nothing is paid, the newest attempt first. By design there is at most one."""
+        return [grantor for grantor in self._open_grantors if is_plan(grantor)]
+
+    @property
+    def _open_grantors(self) -> list[Grantor]:
+        attempts = [(standing.attempt, key) for key, standing in self.standings.items() if standing.open]
         return [key for _, key in sorted(attempts, reverse=True)]
 
     @property
@@ -128,9 +139,9 @@ class Enrollment:
     def current_grantor(self) -> Grantor | None:
         """The grantor that decides the status: the newest attempt that grants access.
 
-        Else the newest one that is open, else the newest of all. None without a standing.
+        Else the newest one that is suspended, else that is open, else of all. None without a standing.
         """
-        by_rank = [((s.grants, s.open, s.attempt), key) for key, s in self.standings.items()]
+        by_rank = [((s.grants, s.suspended, s.open, s.attempt), key) for key, s in self.standings.items()]
         return max(by_rank)[1] if by_rank else None
 
     def with_payment(self, payment: Payment) -> "Enrollment":
@@ -171,7 +182,7 @@ def standing_problem(enrollment: Enrollment, grantor: Grantor, payment: Payment 
         return None
     if payment is None:
         return "it grants access, but there is no such payment"
-    if (payment.user_id, payment.track) != (enrollment.user_id, enrollment.track):
+    if (payment.user_id, payment.product) != (enrollment.user_id, enrollment.track):
         return "it grants access, but its payment is of another user or track"
     if not payments.grants_access(payment):
         return f"it grants access, but its payment is {payment.status} and does not"

@@ -35,19 +35,18 @@ UNPAID_FOR_STUDENT: Mapping[Status, str] = {
 
 def for_staff(payment: Payment, enrollment: str | None) -> str:
     """Return why a payment gives access or not, and what that means for its student, who may have other payments."""
+    product = payment.product
     if payments.grants_access(payment):
         if enrollment == "ENROLLED":
-            return (
-                f"The student is enrolled in {payment.track}: this payment was paid, and nothing has ended its access."
-            )
+            return f"The student is enrolled in {product}: this payment was paid, and nothing has ended its access."
         return "This payment was paid and gives access, but the student is not enrolled. Run the audit, and look at it."
     reason = payments.no_access_reason(payment)
     why = FOR_STAFF[reason] if reason else UNPAID_FOR_STAFF[payment.status]
     other = {
-        "ENROLLED": f"The student is enrolled in {payment.track} by another payment.",
-        "PENDING": f"The student is not enrolled in {payment.track}. A payment is open.",
+        "ENROLLED": f"The student is enrolled in {product} by another payment.",
+        "PENDING": f"The student is not enrolled in {product}. A payment is open.",
     }
-    rest = other.get(enrollment or "", f"The student is not enrolled in {payment.track}.")
+    rest = other.get(enrollment or "", f"The student is not enrolled in {product}.")
     return f"This payment gives no access, because {why}. {rest}"
 
 

@@ -1,4 +1,4 @@
-"""One purchase of one track by one user. Its status is derived from its facts, here and nowhere else."""
+"""One purchase by one user, of a track or of installments. Its status is derived from its facts, and only here."""
 
 import base64
 import hashlib
@@ -74,11 +74,14 @@ class Payment:
     pay. `first_purchase`: its promotion code is for first purchases only. `version` counts its audit records,
     `audit_head` is the hash of the newest. Times are RFC 3339 UTC, amounts minor units. `synced_at` is when a status
     request last synced it.
+
+    `track` is None for a payment of a `membership`. A payment of a `plan` pays the installments that it `covers`, by
+    their numbers, and `attempt` is its number in the plan.
     """
 
     payment_id: str
     user_id: str
-    track: str
+    track: str | None
     kind: Kind
     attempt: int
     stripe_object_id: str
@@ -94,16 +97,24 @@ class Payment:
     version: int = 0
     audit_head: str = ""
     synced_at: str | None = None
+    membership: str | None = None
+    plan: str | None = None
+    covers: tuple[int, ...] = ()
+
+    @property
+    def product(self) -> str:
+        """The code of what it buys: a track or a membership. It names the enrollment."""
+        return self.track or self.membership or ""
 
     @property
     def ref(self) -> PaymentRef:
         """The ids that name this payment and its enrollment."""
-        return PaymentRef(self.payment_id, self.user_id, self.track)
+        return PaymentRef(self.payment_id, self.user_id, self.product)
 
     @property
     def grantor(self) -> Grantor:
-        """The id under which its enrollment has the standing that it decides."""
-        return self.payment_id
+        """The id under which its enrollment has the standing that it decides: its plan's, if it belongs to one."""
+        return self.plan or self.payment_id
 
     def with_email(self, email: str) -> "Payment":
         """Return this payment with another email address."""

@@ -6,17 +6,6 @@ from typing import NamedTuple
 MAX_USER_ID_LENGTH = 128
 
 
-def is_user_id(text: str) -> bool:
-    """Whether a text can be a user id.
-
-    It becomes part of our keys, of Stripe's metadata and of a header to Stripe, and must not look like a payment's id,
-    because both name a chain of audit records. It is a pseudonym and never erased, so it is no email address. `sub` is
-    ASCII too: https://openid.net/specs/openid-connect-core-1_0.html#IDToken
-    """
-    plain = text.isascii() and text.isprintable() and " " not in text and "@" not in text
-    return 0 < len(text) <= MAX_USER_ID_LENGTH and plain and not text.startswith("pay_")
-
-
 type Grantor = str
 """The id of what grants access to an enrollment: a payment without a plan (`pay_…`), or a plan (`pln_…`)."""
 
@@ -28,9 +17,20 @@ def is_plan(grantor: Grantor) -> bool:
     return grantor.startswith(PLAN_PREFIX)
 
 
+def is_user_id(text: str) -> bool:
+    """Whether a text can be a user id.
+
+    It becomes part of our keys, of Stripe's metadata and of a header to Stripe, and must not look like the id of a
+    payment or plan, because all of these name a chain of audit records. It is a pseudonym and never erased, so it is no
+    email address. `sub` is ASCII too: https://openid.net/specs/openid-connect-core-1_0.html#IDToken
+    """
+    plain = text.isascii() and text.isprintable() and " " not in text and "@" not in text
+    return 0 < len(text) <= MAX_USER_ID_LENGTH and plain and not text.startswith(("pay_", PLAN_PREFIX))
+
+
 @dataclass(frozen=True)
 class PaymentRef:
-    """The ids of a payment, its user and its track: they name the payment and its enrollment."""
+    """The ids of a payment, its user, and its track or membership: they name the payment and its enrollment."""
 
     payment_id: str
     user_id: str

@@ -125,7 +125,7 @@ def _figures(payment: Payment, zone: str) -> Iterator[_Figure]:
 
 
 def _statuses(payment: Payment) -> Iterator[_Figure]:
-    measure = "#".join((STATUS, payment.created_at[:7], payment.track))
+    measure = "#".join((STATUS, payment.created_at[:7], payment.product))
     month = RollUpKey(status_partition(timestamps.UTC_ZONE), measure)
     yield month, payment.status, 1
     yield month, PARTLY_REFUNDED, 1 if payment.refund_amount and not payment.refunded else 0
@@ -146,10 +146,10 @@ def _settled(payment: Payment, zone: str, method: str, created: int) -> Iterator
         yield _day_key(payment, zone, at, facts.balance.currency, method), "fees", facts.balance.fee
     code = payment.terms.promotion_code
     if code:
-        key = _key(zone, at, CODE, payment.price.currency, payment.track, code[:MAX_CODE_LENGTH])
+        key = _key(zone, at, CODE, payment.price.currency, payment.product, code[:MAX_CODE_LENGTH])
         yield key, "uses", 1
         yield key, "discount", max(0, payment.terms.list_amount - payment.price.amount)
-    cohort = RollUpKey(cohort_partition(zone), "#".join((COHORT, timestamps.day_of(at, zone)[:7], payment.track)))
+    cohort = RollUpKey(cohort_partition(zone), "#".join((COHORT, timestamps.day_of(at, zone)[:7], payment.product)))
     yield cohort, "enrolled", 1 if payments.ever_granted(payment) else 0
     yield cohort, "refunded", 1 if payment.refunded else 0
 
@@ -160,7 +160,7 @@ def _method(payment: Payment) -> str:
 
 
 def _day_key(payment: Payment, zone: str, at: int, currency: str, method: str) -> RollUpKey:
-    return _key(zone, at, DAY, currency, payment.track, method)
+    return _key(zone, at, DAY, currency, payment.product, method)
 
 
 def _key(zone: str, at: int, kind: str, currency: str, track: str, last: str) -> RollUpKey:

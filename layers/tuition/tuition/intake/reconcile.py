@@ -412,4 +412,4 @@ def _at_old_prices(run: Run, tracks: Iterable[str], floor_s: float) -> Iterator[
 def _has_old_price(payment: Payment, prices: Mapping[str, Money]) -> bool:
     """Whether a payment was asked at another price than its track has had for a day."""
     price = Money(payment.terms.list_amount, payment.currency)
-    return prices.get(payment.track, price) != price
+    return prices.get(payment.product, price) != price

@@ -206,7 +206,7 @@ def _on_object_taken(taken: StripeObjectTaken, payment: Payment, slot: Slot) -> 
 
 def abandon(payment: Payment) -> None:
     """Give up the object of a payment that was not committed."""
-    closing.abandon(closing.bound_object(payment), payment.user_id, payment.track)
+    closing.abandon(closing.bound_object(payment), payment.user_id, payment.product)
 
 
 # --- the payment that is already open ---
@@ -231,7 +231,7 @@ def reopen(state: PaymentState) -> tuple[OpenedPayment | None, bool]:
     if not payment.open:
         return None, False
     reopened = opened(payment, obj, new=False)
-    promotion_codes.require_payable(obj, payment.track, payment.customer)
+    promotion_codes.require_payable(obj, payment.product, payment.customer)
     return reopened, False
 
 

@@ -52,7 +52,10 @@ class PaymentItem(Model):
     price = not_personal(JsonAttribute())
     first_purchase = not_personal(BooleanAttribute(null=True))
     status = not_personal(UnicodeAttribute())
-    track = not_personal(UnicodeAttribute())
+    track = not_personal(UnicodeAttribute(null=True))
+    membership = not_personal(UnicodeAttribute(null=True))
+    plan = not_personal(UnicodeAttribute(null=True))
+    covers = not_personal(JsonAttribute(null=True))
     payment_method = personal(JsonAttribute(null=True))
     receipt_url = personal(UnicodeAttribute(null=True))
     refunded = not_personal(BooleanAttribute())
@@ -87,7 +90,7 @@ class PaymentItem(Model):
 
 
 class EnrollmentItem(Model):
-    """An enrollment (sort key: the track), or the head of a user's own audit chain (sort key: `#user`).
+    """An enrollment (sort key: the track or membership), or the head of a user's own audit chain (sort key: `#user`).
 
     `erased` is true once the user's data were erased: a commit that loads it stores no such data again.
     """

@@ -433,7 +433,7 @@ def _version(version: int) -> Item:
 
 def _put_stripe_object(stripe_id: str, payment: Payment) -> Item:
     """Return the put of a pointer. A settled payment may also take an abandoned object: its money must not be lost."""
-    pointer = StripeObjectItem(stripe_id, payment_id=payment.payment_id, user_id=payment.user_id, track=payment.track)
+    pointer = StripeObjectItem(stripe_id, payment_id=payment.payment_id, user_id=payment.user_id, track=payment.product)
     put = _put_absent(pointer, "stripe_id")
     values: Item = {":payment": {"S": payment.payment_id}}
     put["ConditionExpression"] += " OR payment_id = :payment"

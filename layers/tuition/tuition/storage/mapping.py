@@ -43,6 +43,7 @@ def payment_to_item(payment: Payment, now: float, attention: Sequence[AttentionR
     disputed, dispute_due = payments.dispute_listing(payment) or (None, None)
     refund_requested, refund_requested_at = payments.refund_request_listing(payment) or (None, None)
     columns: dict[str, Any] = {
+        "covers": list(payment.covers) or None,
         "price": {"amount": payment.price.amount, "currency": payment.price.currency},
         "first_purchase": payment.first_purchase or None,
         "stripe_payment_intent": payment.intent,
@@ -53,7 +54,7 @@ def payment_to_item(payment: Payment, now: float, attention: Sequence[AttentionR
         "attention": [vars(reason) for reason in attention] or None,
         "listed_at": listed_at(payment),
         "created_month": keys.sharded("created_month", payment.created_at[:7], payment.payment_id),
-        "status_track": keys.sharded("status_track", f"{payment.status}#{payment.track}", payment.payment_id),
+        "status_track": keys.sharded("status_track", f"{payment.status}#{payment.product}", payment.payment_id),
         "email_initial": email_key[0] if email_key else None,
         "email_key": email_key,
         "attention_open": "open" if attention else None,
@@ -96,6 +97,9 @@ def payment_from_item(item: PaymentItem) -> Payment:
         version=int(item.version),
         audit_head=item.audit_head,
         synced_at=item.synced_at,
+        membership=item.membership,
+        plan=item.plan,
+        covers=tuple(item.covers or ()),
     )
 
 

@@ -33,7 +33,7 @@ def shown(payment: Payment, dispute_id: str) -> dict[str, Any]:
 
 
 def _assembled(payment: Payment) -> dict[str, str]:
-    track = catalog.tracks()[payment.track]
+    track = catalog.tracks()[payment.product]
     enrollments = student.enrollments_json(queries.user_items(payment.user_id))
     projects: list[dict[str, Any]] = next((one["projects"] for one in enrollments if one["track"] == payment.track), [])
     sent = [(email["at"], email["kind"]) for email in timelines.emails(payment.payment_id) if email["state"] == "sent"]
