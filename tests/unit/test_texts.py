@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,20 @@ def test_the_page_has_the_first_language_of_the_reader_that_exists(tmp_path: Pat
         console.log(JSON.stringify(answers));
     """
     assert run_node(code) == [expected for _, expected in PREFERENCES]
+
+
+def test_the_preview_of_an_email_in_the_console_has_the_texts_that_are_sent() -> None:
+    module = json.dumps((ROOT / "web/console/email_texts.js").as_uri())
+    code = f"""
+        const {{ MESSAGE_HEADING, SUBJECTS, subjectOf }} = await import({module});
+        const subject = subjectOf("refund_made", {{ amount: "$499.00", track: "Data" }});
+        console.log(JSON.stringify([SUBJECTS, MESSAGE_HEADING, subject]));
+    """
+    subjects, heading, subject = run_node(code)
+    catalog = tomllib.loads((LAYER / "outbox" / "en.toml").read_text(encoding="utf-8"))
+    assert subjects == {name: catalog[name]["subject"] for name in subjects}
+    assert {"refund_made", "refund_made_in_part", "refund_approved", "refund_declined"} == set(subjects)
+    assert (heading, subject) == (catalog["common"]["message"], "We refunded $499.00 for Data")
 
 
 def test_the_console_has_words_for_each_type_of_record_that_our_code_writes() -> None:

@@ -1,9 +1,9 @@
 // The queue of payments that need attention: each reason with a suggested action, worked in the row.
-import { moneyWithCode, relativeTime } from "../shared/format.js";
+import { moneyWithCode } from "../shared/format.js";
 import { ResolveDialog } from "./access_dialogs.js";
 import { get, paymentChanged, useResponse } from "./api.js";
 import { detailText, kindOf, suggestedAction } from "./attention_reasons.js";
-import { Amount, Empty, isSoon, WhenLoaded, Pager, Status, Time, UserLink } from "./components.js";
+import { Amount, DueBy, Empty, WhenLoaded, Pager, Status, Time, UserLink } from "./components.js";
 import { CreatedHeader, orderOf, pageNames } from "./order.js";
 import { html, useRef } from "./preact.js";
 import { Choose, ChooseAll, QueueBar, useQueue } from "./queue.js";
@@ -71,12 +71,6 @@ function Row({ row, queue, staff }) {
     <td class="long"><span class="chip warn">${kind.replace("_", " ") || "other"}</span> ${kind && detail.startsWith(`${kind} `) ? detail.slice(kind.length + 1) : detail}<${DueBy} reason=${reason} /><span class="advice">${suggestedAction(reason)}</span></td>
     <td class="actions">${staff.decides && html`<${RowActions} row=${row} />`}</td>
   </tr>`;
-}
-
-/** When an answer or a refund is due, in red within the last three days. */
-function DueBy({ reason: { due_by: dueBy } }) {
-  if (!dueBy) return null;
-  return html`<span class=${`advice ${isSoon(dueBy) ? "soon" : ""}`}>due <${Time} at=${dueBy} />, ${relativeTime(dueBy)}</span>`;
 }
 
 /** How staff end a reason: a refund request is decided, a withdrawal is refunded, all else is marked as resolved. */

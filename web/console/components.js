@@ -1,6 +1,6 @@
 // Components that several views share.
 import { announce } from "../shared/dom.js";
-import { differsFromPrice, moment, moneyWithCode, utc } from "../shared/format.js";
+import { differsFromPrice, moment, moneyWithCode, relativeTime, utc } from "../shared/format.js";
 import { explain } from "./api.js";
 import { html, useEffect, useState } from "./preact.js";
 import { routeTo } from "./route.js";
@@ -17,6 +17,12 @@ export const None = () => html`<span class="none">–</span>`;
 /** A time in the reader's time zone, with UTC on hover. */
 export function Time({ at, seconds = false }) {
   return at ? html`<time datetime=${at} title=${utc(at)}>${moment(at, seconds)}</time>` : html`<${None} />`;
+}
+
+/** When an answer or a refund is due for an attention reason, in red within the last three days. */
+export function DueBy({ reason: { due_by: dueBy } }) {
+  if (!dueBy) return null;
+  return html`<span class=${`advice ${isSoon(dueBy) ? "soon" : ""}`}>due <${Time} at=${dueBy} />, ${relativeTime(dueBy)}</span>`;
 }
 
 /** A payment's state, with the API's name of its status on hover. */

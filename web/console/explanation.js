@@ -15,7 +15,7 @@ const TERMS = {
 /** Closed until staff open it, so that a payment's page costs no second request. */
 export function Explanation({ payment, grantsAccess }) {
   const [open, setOpen] = useState(false);
-  return html`<section class="panel why" aria-label="Why access">
+  return html`<section class=${open ? "panel" : "closed"} aria-label="Why access">
     <button type="button" class="quiet" aria-expanded=${open ? "true" : "false"} onClick=${() => setOpen(!open)}>${grantsAccess ? "Why access?" : "Why no access?"}</button>
     ${open && html`<${Terms} payment=${payment} />`}</section>`;
 }

@@ -111,6 +111,6 @@ function Note({ note, topic, state, remove, staff }) {
     <p class="by"><${Time} at=${at} /> by ${by === staff.sub ? "you" : html`<${UserLink} id=${by} />`}
       ${isElsewhere && html` on <a href=${routeTo(["payments", payment])}>a payment</a>`}
       ${staff.decides && !isElsewhere && html`<${Button} class="quiet" busy=${state.busy === id} aria-label=${`Delete the note “${text.slice(0, 40)}”`} onClick=${drop}>Delete<//>`}</p>
-    <p class="text">${text}</p>
+    <p class="text" dir="auto">${text}</p>
   </li>`;
 }

@@ -3,7 +3,7 @@ import { moneyWithCode } from "../shared/format.js";
 import { AccessDialog, ResolveDialog } from "./access_dialogs.js";
 import { explain, get, paymentChanged, useResponse } from "./api.js";
 import { detailText, kindOf, suggestedAction } from "./attention_reasons.js";
-import { Empty, Failure, priceText, WhenLoaded, Status, Time, UserLink } from "./components.js";
+import { DueBy, Empty, Failure, priceText, WhenLoaded, Status, Time, UserLink } from "./components.js";
 import { Documents } from "./documents.js";
 import { allowedEmails, EmailDialog } from "./email_dialog.js";
 import { Evidence, EvidenceDialog } from "./evidence.js";
@@ -41,6 +41,7 @@ function Details({ details, query, staff, result, done }) {
   const { currency, refund_amount: refunded, refundable_amount: refundable } = payment;
   const { grants_access: grantsAccess, enrollment } = groups.payment;
   const price = priceText(payment);
+  const isDisputed = payment.dispute === "open";
   return html`
     <div class="headline">
       <h1 tabindex="-1" data-title=${`${payment.email ?? payment.user_id}, ${payment.track}`}>${moneyWithCode(payment.amount, currency)} for ${payment.track}</h1>
@@ -52,8 +53,8 @@ function Details({ details, query, staff, result, done }) {
       <span><${UserLink} id=${payment.user_id}>${payment.email ?? payment.user_id}<//></span>
       <span>created <${Time} at=${payment.created_at} /></span>
       ${price && html`<span>${price}</span>`}
-      ${refunded > 0 && html`<span>${moneyWithCode(refunded, currency)} refunded, ${moneyWithCode(refundable, currency)} refundable</span>`}
-      ${payment.dispute === "open" && html`<span>Disputed: no refund until the bank decides</span>`}
+      ${refunded > 0 && html`<span>${moneyWithCode(refunded, currency)} refunded${isDisputed ? "" : `, ${moneyWithCode(refundable, currency)} refundable`}</span>`}
+      ${isDisputed && html`<span>Disputed: no refund until the bank decides</span>`}
       <span>${grantsAccess ? "Access granted" : "No access"}</span>
       ${enrollment && html`<span>Student: ${enrollmentStatus(enrollment)[0]}</span>`}
     </p>
@@ -65,7 +66,7 @@ function Details({ details, query, staff, result, done }) {
     ${!details.moment && html`<${Documents} payment=${payment} />`}
     ${!details.moment && html`<${Evidence} details=${details} staff=${staff} />`}
     <div class="columns"><${Timeline} details=${details} /><div>
-      <${PaymentFields} groups=${groups} moment=${details.moment} />
+      <${PaymentFields} groups=${groups} isDisputed=${isDisputed} moment=${details.moment} />
       ${details.notes && html`<${Notes} topic=${{ payment_id: payment.payment_id }} notes=${details.notes} staff=${staff} done=${done} />`}</div></div>
     ${staff.decides && html`<${OpenDialog} key=${`${query.do} ${query.on}`} query=${query} details=${details} done=${done} />`}`;
 }
@@ -114,7 +115,7 @@ function OpenDialog({ query, details, done }) {
 function AttentionNotes({ payment, staff }) {
   return payment.attention.map(
     (reason) => html`<div key=${reason.name} class="note warn attention">
-    <div><p><strong>Needs attention:</strong> ${detailText(reason)}.</p><p class="small">${suggestedAction(reason)}</p></div>
+    <div><p><strong>Needs attention:</strong> ${detailText(reason)}.</p><${DueBy} reason=${reason} /><p class="small">${suggestedAction(reason)}</p></div>
     ${staff.decides && !["refund_request", "withdrawal"].includes(kindOf(reason)) && html`<button type="button" class="quiet" onClick=${() => openDialog("resolve", { on: reason.name })}>Mark as resolved…</button>`}
   </div>`,
   );
@@ -139,7 +140,7 @@ function RequestRow({ request, details, staff }) {
     <td>${request.by === payment.user_id ? "the student" : html`<${UserLink} id=${request.by} />`}</td>
     <td class="right"><span class="sum">${moneyWithCode(request.amount, payment.currency)}</span></td>
     <td><span class=${`chip ${color}`} title=${request.state}>${state}</span></td>
-    <td class="long">${request.reason}</td>
+    <td class="long" dir="auto">${request.reason}</td>
     <td class="long">${notes.filter(Boolean).join("; ")}</td>
     <td class="actions">
       ${allowed.includes("approve") && html`<button type="button" onClick=${() => openDialog("approve", { on: request.id })}>Approve…</button>`}

@@ -37,8 +37,11 @@ const HIDDEN = new Set(["received_currency", "currency", "payment_url", "custome
 /** The names of fields in the groups whose name elsewhere differs. */
 const NAMES = { customer: "stripe_customer_id" };
 
-/** A payment as it was shows all fields, because the list of those that are not recorded is among them. */
-export function PaymentFields({ groups, moment }) {
+/**
+ * A payment as it was shows all fields, because the list of those that are not recorded is among them. While a dispute is
+ * open, the short list has no refundable amount: nothing can be refunded.
+ */
+export function PaymentFields({ groups, isDisputed, moment }) {
   const [all, setAll] = useState(localStorage.getItem(ALL) === "1");
   const toggle = () => {
     localStorage.setItem(ALL, all ? "" : "1");
@@ -47,7 +50,7 @@ export function PaymentFields({ groups, moment }) {
   const isRecorded = (field) => !moment?.not_recorded.includes(NAMES[field] ?? field);
   const row = (group, field) => html`<div key=${field}>
     <dt>${LABELS[field] ?? sentenceCase(field)}</dt><dd>${isRecorded(field) ? html`<${Value} field=${field} value=${group[field]} group=${group} />` : NOT_RECORDED}</dd></div>`;
-  const important = IMPORTANT.filter(([name, field]) => groups[name][field]);
+  const important = IMPORTANT.filter(([name, field]) => groups[name][field] && !(isDisputed && field === "refundable_amount"));
   const shown = all || moment;
   return html`<div class="groups">
     ${!shown && html`<section class="panel"><h2>Details</h2><dl>${important.map(([name, field]) => row(groups[name], field))}<${Method} method=${groups.method} /></dl></section>`}

@@ -1,5 +1,5 @@
 // Refunding a payment, and deciding a student's refund request.
-import { day, decimal, groupedDecimal, minorUnits, money, moneyWithCode, step } from "../shared/format.js";
+import { day, decimal, groupedDecimal, minorUnits, moneyWithCode, step } from "../shared/format.js";
 import { get, post, useDraft } from "./api.js";
 import { ConfirmDialog, TextField } from "./dialog.js";
 import { html } from "./preact.js";
@@ -105,7 +105,7 @@ export function RefundDialog({ details, done }) {
     <p class="small" id="refund-kind-hint">${kind.hint}</p>
     <${TextField} id="reason" label="Reason" required=${true} text=${reason} write=${setReason} hint="The student sees this reason with the refund." />
     <${TextField} id="message" label="Message to the student" text=${message} write=${setMessage} hint="The student sees this message with the payment, and in the email about the refund." />
-    <${Preview} heading=${isValid ? `${money(amount, currency)} refunded` : "Refunded"} reason=${reason} message=${message} />
+    ${isValid && html`<${Preview} email=${amount < refundable ? "refund_made_in_part" : "refund_made"} amount=${amount} payment=${payment} reason=${reason} message=${message} />`}
     <${TextField} id="note" label="Note" text=${note} write=${setNote} hint="Internal note; only staff can see this." />
   <//>`;
 }
@@ -145,9 +145,9 @@ export function RequestDialog({ details, request, decision, done }) {
   return html`<${ConfirmDialog} title=${title} consequence=${consequence} confirmText=${confirmText} danger=${approving} ready=${undecided} submit=${submit} check=${check} done=${done}>
     ${approving && html`<${ReturnWarning} until=${payment.returnable_until} />`}
     <${Whom} payment=${payment} />
-    <blockquote>${request.reason}</blockquote>
+    <blockquote dir="auto">${request.reason}</blockquote>
     <${TextField} id="message" label="Message to the student" text=${message} write=${setMessage} hint="The student sees this message with the payment, and in the email about the decision." />
-    ${undecided && html`<${Preview} heading=${approving ? `Your refund of ${money(amount, currency)} was approved` : `Your refund request for ${money(amount, currency)} was declined`} message=${message} />`}
+    ${undecided && html`<${Preview} email=${approving ? "refund_approved" : "refund_declined"} amount=${amount} payment=${payment} message=${message} />`}
     <${TextField} id="note" label="Note" text=${note} write=${setNote} hint="Internal note; only staff can see this." />
   <//>`;
 }

@@ -1,5 +1,7 @@
 // Parts of the dialogs about refunds: whom it concerns, the usual amounts and reasons, and what the student will read.
-import { day, moneyWithCode, shortMethodName, step } from "../shared/format.js";
+import { day, money, moneyWithCode, shortMethodName, step } from "../shared/format.js";
+import { get, useResponse } from "./api.js";
+import { MESSAGE_HEADING, subjectOf } from "./email_texts.js";
 import { html } from "./preact.js";
 
 /** The kinds of refunds: the reasons that Stripe takes, and any other. `reason` is what the student reads by default. */
@@ -33,9 +35,13 @@ export function Presets({ refundable, currency, amount, choose }) {
   return html`<span class="presets" role="group" aria-label="Usual amounts">${preset("All", refundable)}${half > 0 && preset("Half", half)}</span>`;
 }
 
-/** A preview of the texts that the student gets, as they are typed. */
-export function Preview({ heading, reason = "", message }) {
-  return html`<figure class="preview"><figcaption>Preview: what the student reads</figcaption>
-    <p class="strong">${heading}${reason.trim() && `. Reason: ${reason.trim()}`}</p>
-    ${message.trim() ? html`<p>${message.trim()}</p>` : html`<p class="none">No message</p>`}</figure>`;
+/** A preview of the email about a decision (a section of `email_texts.js`), and of the reason that the page shows. */
+export function Preview({ email, amount, payment, reason = "", message }) {
+  const { response: catalog } = useResponse(() => get("/payments/tracks"), []);
+  const { tracks = [], no_longer_sold: former = [] } = catalog ?? {};
+  const { title } = [...tracks, ...former].find(({ track }) => track === payment.track) ?? { title: payment.track };
+  return html`<figure class="preview"><figcaption>Preview: the email to the student${reason && ", and what their payments page shows"}</figcaption>
+    <p class="strong">${subjectOf(email, { amount: money(amount, payment.currency), track: title })}</p>
+    ${message.trim() ? html`<p class="small">${MESSAGE_HEADING}</p><p dir="auto">${message.trim()}</p>` : html`<p class="none">No message</p>`}
+    ${reason.trim() && html`<p class="small">On the page: Reason: ${reason.trim()}</p>`}</figure>`;
 }

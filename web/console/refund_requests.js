@@ -55,7 +55,7 @@ function Row({ row, queue, staff }) {
     <td class="person"><${UserLink} id=${request.user_id}>${request.email ?? request.user_id}<//></td>
     <td>${request.track}</td>
     <td class="right"><span class="sum">${moneyWithCode(request.amount, request.currency)}</span></td>
-    <td class="long">${request.reason}${request.refund_due_by && html`<span class="why soon">due by ${day(request.refund_due_by)}</span>`}</td>
+    <td class="long" dir="auto">${request.reason}${request.refund_due_by && html`<span class="why soon">due by ${day(request.refund_due_by)}</span>`}</td>
     <td data-label="Paid"><${Time} at=${request.paid_at} /></td>
     <td><${EnrollmentStatus} status=${request.enrollment} />${request.disputed && html` <span class="chip warn">disputed</span>`}</td>
     <td class="actions">${

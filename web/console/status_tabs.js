@@ -42,5 +42,5 @@ export function StatusTabs({ query, order, children }) {
     ([name, chosen, read = ({ statuses }) => statuses[chosen.status]]) => html`<a key=${name}
       href=${routeTo(["payments"], { ...rest, ...chosen, order })} aria-current=${isCurrent(chosen) ? "true" : undefined}>${name}${range && html` <span class="number">${counts ? read(counts).toLocaleString("en") : ""}</span>`}</a>`,
   )}</nav>
-  <div class="results">${children}<span class="grow"></span>${counts?.changed_at && html`<span class="small">Numbers last changed <${Time} at=${counts.changed_at} /></span>`}</div>`;
+  <div class="results">${children}<span class="grow"></span>${!range && html`<span class="small">The tabs have numbers for whole months and for one track or all. Other filters: use “Count and sum”.</span>`}${counts?.changed_at && html`<span class="small">Numbers last changed <${Time} at=${counts.changed_at} /></span>`}</div>`;
 }

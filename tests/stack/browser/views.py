@@ -14,6 +14,8 @@ from typing import Any
 from playwright.sync_api import Page
 
 from tests.stack.conftest import Running
+from tests.stack.test_checkout import create_session
+from tests.tables.test_invoices import BUSINESS, CARD
 
 Act = Callable[[Page], None]
 
@@ -84,7 +86,14 @@ CONSOLE_VIEWS = (
     View("/console/#/payments?q=nobody-has-this-address", "admin"),
     View("/console/#/disputes?state=over", "admin"),
     View("/console/#/payments/pay_none", "admin"),
-    *(View("/console/#/payments/{payment}", "admin", of=state) for state in STUDENT_STATES),
+    *(View("/console/#/payments/{payment}", "admin", of=state) for state in STUDENT_STATES if state != "disputed"),
+    View(
+        "/console/#/payments/{payment}",
+        "admin",
+        click("button", "Prepare evidence"),
+        "#product_description",
+        "disputed",
+    ),
     *(View("/console/#/users/{user}", "admin", of=state) for state in ("paid", "waiting")),
     View("/console/#/payments/{payment}", "support", of="waiting"),
     *(
@@ -125,6 +134,10 @@ class People:
     def _payment_of(self, state: str) -> str:
         """Bring a student's payment into a state, and return its id."""
         running, token = self.running, self.running.token(f"sweep-{state}")
+        if state == "refunded":  # with documents: an invoice and a credit note
+            payment_id = self._buy_with_invoice(token)
+            self._refund(token, payment_id)
+            return payment_id
         created = running.create(token).json()
         payment_id, intent = str(created["payment_id"]), created["payment_intent_id"]
         if state == "differs":
@@ -144,7 +157,7 @@ class People:
             customer = running.stripe("GET", f"/v1/payment_intents/{intent}")["customer"]
             card = running.stripe("POST", "/v1/payment_methods/pm_card_mastercard/attach", customer=customer)
             running.stripe("POST", f"/v1/payment_methods/{card['id']}", allow_redisplay="always")
-        elif state in ("refunding", "refunded", "waiting"):
+        elif state in ("refunding", "waiting"):
             running.until(lambda: running.payment(token, payment_id)["payment_method"], "the charge is known")
             if state == "waiting":  # the second purchase of a track waits for staff
                 self._refund(token, payment_id)
@@ -155,6 +168,13 @@ class People:
     def _refund(self, token: str, payment_id: str) -> None:
         body = {"payment_id": payment_id, "reason": "I have no time this year"}
         self.running.api("POST", "/api/payments/request-refund", token, json=body).raise_for_status()
+
+    def _buy_with_invoice(self, token: str) -> str:
+        created = create_session(self.running, token, invoice=True).json()
+        self.running.http.post(created["url"], data={**CARD, **BUSINESS})
+        payment_id = str(created["payment_id"])
+        self.running.until(lambda: self.running.payment(token, payment_id)["payment_method"], "paid with an invoice")
+        return payment_id
 
     def _buy_again(self, token: str) -> str:
         created = self.running.create(token).json()

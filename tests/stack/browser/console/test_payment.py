@@ -132,7 +132,8 @@ def test_part_of_a_payment_can_be_refunded_then_the_rest_but_never_more(staff: S
     expect(dialog.get_by_label("Reason")).to_have_value("You had paid twice")
     dialog.get_by_label("Message").fill("Sorry for the confusion")
     preview = dialog.get_by_role("figure")
-    expect(preview).to_contain_text("$379.00 refunded. Reason: You had paid twice")
+    expect(preview).to_contain_text("We refunded $379.00 for Data Professional")
+    expect(preview).to_contain_text("Reason: You had paid twice")
     expect(preview).to_contain_text("Sorry for the confusion")
     expect(consequence).to_have_text(
         "Refund 379.00 of the remaining 379.00 USD; the student loses access to DP and its projects are locked."
@@ -509,6 +510,9 @@ def send_evidence(staff: Staff, payment_id: str, dispute_id: str) -> None:
     staff.page.get_by_role("button", name="Prepare evidence").click()
     expect(staff.page.get_by_label("Product description")).to_have_value(re.compile("online course"))
     staff.page.get_by_label("Uncategorized text").fill("She has handed in two projects.")
+    staff.page.reload()
+    staff.page.get_by_role("button", name="Prepare evidence").click()
+    expect(staff.page.get_by_label("Uncategorized text")).to_have_value("She has handed in two projects.")
     staff.page.get_by_role("button", name="Save draft").click()
     expect(staff.page.get_by_text("Draft saved.", exact=False).first).to_be_visible()
     staff.expect_accessible("evidence")
