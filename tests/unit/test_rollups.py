@@ -11,12 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.test_facts import random_facts
+from tuition.core import payment as payments
 from tuition.core import rollups, timestamps
 from tuition.core.facts import Balance, Charge, Dispute, Facts, Refund, Settled
 from tuition.core.money import Money
 from tuition.core.payment import Payment, Terms
 from tuition.core.rollups import Contribution, RollUpKey
 from tuition.core.selling import SUBJECT
+from tuition.views import payment_list
+from tuition.views.filters import Filters
+from tuition.views.payment_json import PaymentView
 
 ZONES = ("UTC", "America/Los_Angeles")
 AT = int(timestamps.epoch("2026-11-23T02:00:00.000Z"))
@@ -188,6 +192,26 @@ def test_any_order_and_repetition_gives_the_roll_ups_of_a_recount(seed: int) -> 
     histories = [history(rng, number) for number in range(rng.randint(1, 4))]
     recounted = rollups.total(rollups.contribution(states[-1], ZONES) for states in histories)
     assert deliver(histories, rng) == recounted
+
+
+TABS = {
+    **{status: Filters(status=status) for status in payments.STATUSES},
+    rollups.PARTLY_REFUNDED: Filters(refunded="partly"),
+    rollups.DISPUTED: Filters(disputed=True),
+}
+"""The filters that the tabs of the payments list set, by the figure that each tab shows."""
+
+
+@pytest.mark.property
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.integers(0, 2**32))
+def test_the_number_of_a_tab_is_that_of_the_payments_which_its_filter_lists(seed: int) -> None:
+    state = replace(history(random.Random(seed), 1)[-1], track="DP")
+    counted = {name for name, number in statuses(state).items() if number}
+    view = PaymentView(state, [])
+    assert counted == {
+        name for name, tab in TABS.items() if state.status in tab.statuses and payment_list.matches(tab, view)
+    }
 
 
 # --- periods ---

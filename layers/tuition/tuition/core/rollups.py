@@ -128,7 +128,7 @@ def _statuses(payment: Payment) -> Iterator[_Figure]:
     measure = "#".join((STATUS, payment.created_at[:7], payment.product))
     month = RollUpKey(status_partition(timestamps.UTC_ZONE), measure)
     yield month, payment.status, 1
-    yield month, PARTLY_REFUNDED, 1 if payment.refund_amount and not payment.refunded else 0
+    yield month, PARTLY_REFUNDED, 1 if payment.status == "SUCCEEDED" and payment.refund_amount else 0
     yield month, DISPUTED, 1 if payment.facts.disputes else 0
 
 
