@@ -80,7 +80,7 @@ def test_every_error_documented_for_a_route_exists() -> None:
 
 
 def test_the_example_problem_has_an_existing_type() -> None:
-    example = json.loads(re.search(r'^\{"type".*$', API, re.MULTILINE).group())  # type: ignore[union-attr]
+    example = json.loads(re.search(r'^\{"type": "https.*?\}$', API, re.MULTILINE | re.DOTALL).group())  # type: ignore[union-attr]
     assert example["type"].removeprefix(PROBLEM_TYPES) in types()
 
 
