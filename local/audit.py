@@ -15,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local.deployed_function import CommandFailed, DeployedFunction, console
 from local.reconcile import MAX_RUNS, MAX_STALLED, parse_options
+from tuition.core import books
 
 FUNCTION = "AuditFunction"
 MAX_DAYS = 31
@@ -47,7 +48,7 @@ def print_report(report: dict[str, Any]) -> None:
     totals = ", ".join(f"{report[name]} {name}" for name in names)
     console.print(f"{report['from']} to {report['through']}: {totals}")
     for one in report["sums"]:
-        text = f"{one['day']} {one['kind']} {one['currency'] or ''} ours {one['ours']}, Stripe's {one['stripe']}"
+        text = f"{one['day']} {one['kind']}: {books.comparison(one['ours'], one['stripe'], one['currency'])}"
         console.print(f"[red]{text}: {' '.join(one['ids'])}[/]" if one["ids"] else text)
     for failed in report["failed"]:
         console.print(f"[red]not handled[/] {failed}")

@@ -119,3 +119,9 @@ def test_the_report_of_a_day_replaces_the_day_and_may_be_repeated() -> None:
         assert (charges["day"], charges["ours"], charges["stripe"]) == ("2026-11-23", 5, 70)
         assert list(report["open"]) == [{"kind": "chain", "ids": ["pay_1"]}]
     assert books.with_day(report, Findings(), "2026-11-25", {"pay_1"}, "now")["open"] == []
+
+
+def test_a_difference_names_its_amounts_in_their_currency_and_a_number_without_one() -> None:
+    rows = [row("charge", "2026-11-23", 49_900, 4_990, "pay_1", "ch_1"), row("chain", "2026-11-23", 2, 3, "pay_1")]
+    assert books.problem(rows) == "ch_1: ours 499.00 USD, Stripe's 49.90 USD; pay_1: ours 2, Stripe's 3"
+    assert books.comparison(5_000, 0, "jpy") == "ours 5000 JPY, Stripe's 0 JPY"

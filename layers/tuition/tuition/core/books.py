@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple, cast
 
 from tuition.core import timestamps
 from tuition.core.facts import Balance, BalanceTransaction, MovementKind, Settled
+from tuition.core.money import Money
 from tuition.core.payment import Payment
 from tuition.core.stored import read
 from tuition.core.stripe_json import MAX_AMOUNT, integer, object_id, optional_id, optional_text, text, timestamp
@@ -303,9 +304,15 @@ def row(payment: Payment | None, moved: Movement) -> Row:
     return Row(moved.kind, moved.day, moved.currency, ours, moved.amount, ids, payment_id)
 
 
+def comparison(ours: int, stripe: int, currency: str | None) -> str:
+    """Return the two sides of a comparison in words: amounts in their currency, or numbers of things without one."""
+    own, theirs = (Money(one, currency) if currency else one for one in (ours, stripe))
+    return f"ours {own}, Stripe's {theirs}"
+
+
 def problem(rows: Iterable[Row]) -> str:
     """Return how the rows of one payment differ, in a form that stays the same while they do; empty if they agree."""
-    texts = [f"{one.ids[-1]}: ours {one.ours}, Stripe's {one.stripe} {one.currency}" for one in rows if one.differs]
+    texts = [f"{one.ids[-1]}: {comparison(one.ours, one.stripe, one.currency)}" for one in rows if one.differs]
     return "; ".join(sorted(texts))[:MAX_PROBLEM_LENGTH]
 
 
