@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from api_schema.about import About, PaymentId, Text
+from api_schema.about import About, Currency, PaymentId, Text
 from api_schema.payments import StaffPayment, StaffPaymentWithRequests, StaffRefundRequest
 from tuition.core.emails import StudentKind
 from tuition.core.refund_request import StripeReason
@@ -18,12 +18,14 @@ class StaffRefundOrder:
     amount: Annotated[
         int | None,
         About(
-            "In minor units; by default the whole refundable amount.",
+            "In minor units; by default the whole refundable amount. A multiple of 10 where the currency has three"
+            " decimals, and of 100 in `isk` and `ugx`.",
             minimum=1,
             maximum=999_999_999,
             examples=[10000],
         ),
     ] = None
+    currency: Annotated[Currency | None, About("The currency that you saw: 422 if it is not the payment's.")] = None
     note: Annotated[Text | None, About("For staff only.")] = None
     message: Annotated[Text | None, About("The student sees it as the request's `answer`.")] = None
     expected_refundable_amount: Annotated[

@@ -31,6 +31,7 @@ class PaymentFilters:
     to: Day | None = None
     amount_min: Annotated[int | None, About(minimum=0, maximum=999_999_999_999)] = None
     amount_max: Annotated[int | None, About(minimum=0, maximum=999_999_999_999)] = None
+    currency: Currency | None = None
     q: Annotated[str | None, About(maxLength=MAX_ID_LENGTH)] = None
 
 

@@ -40,6 +40,7 @@ class FiltersQuery:
     to: Annotated[Day | None, About("The last UTC day of `created_at`.")] = None
     amount_min: Annotated[int | None, About("In minor units, inclusive.", minimum=0, maximum=999_999_999_999)] = None
     amount_max: Annotated[int | None, About("In minor units, inclusive.", minimum=0, maximum=999_999_999_999)] = None
+    currency: Annotated[Currency | None, About("Of `amount`. Without it, amounts of all currencies match.")] = None
     q: Annotated[
         str | None,
         About(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from api_schema.about import About, Amount, Currency, Cursor, Email, PaymentId, Time, Track, UserId
+from api_schema.about import About, Amount, Cursor, Email, PaymentId, Time, Track, UserId
 from api_schema.payments import StaffRefundRequest
 from api_schema.staff.fields import EnrollmentStatus
 from api_schema.students import PageQuery
@@ -26,7 +26,6 @@ class QueuedRefundRequest(StaffRefundRequest):
     email: Email | None
     track: Track
     paid_at: Time | None
-    currency: Currency
     refundable_amount: Amount
     payment_status: Annotated[Status, About(examples=["SUCCEEDED"])]
     disputed: Annotated[bool, About(examples=[False])]
