@@ -26,6 +26,16 @@ export class Offline extends Error {
 /** The ID token is missing or expired. */
 export class SessionExpired extends Error {}
 
+/** The module of an `import()`. Throws Offline if it cannot be loaded, and logs why: a module may also be broken. */
+export async function imported(loading) {
+  try {
+    return await loading;
+  } catch (error) {
+    console.error(error);
+    throw new Offline();
+  }
+}
+
 const TRANSIENT = new Set([502, 503, 504]);
 const MAX_ATTEMPTS = 3;
 const TIMEOUT_MS = 40_000; // the gateway answers within 30 s

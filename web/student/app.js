@@ -1,5 +1,5 @@
 // The student page: choosing the view, and what surrounds it.
-import { explain, Offline, SessionExpired } from "../shared/api.js";
+import { explain, imported, Offline, SessionExpired } from "../shared/api.js";
 import { action, h, loading, note, show } from "../shared/dom.js";
 import { writeFor } from "../shared/format.js";
 import * as session from "../shared/session.js";
@@ -14,7 +14,7 @@ const laterModules = [];
 /** A view that most visitors do not open first: they do not wait for its modules. */
 function later(load) {
   laterModules.push(load);
-  return async (...args) => (await load())(...args);
+  return async (...args) => (await imported(load()))(...args);
 }
 
 const ACCOUNT = later(async () => (await import("./account.js")).accountView);
@@ -70,7 +70,7 @@ async function showView() {
 
 async function askToSignIn(message, onSignIn = showView) {
   const { signal } = currentView;
-  const { showSignIn } = await import("./sign_in.js");
+  const { showSignIn } = await imported(import("./sign_in.js"));
   if (!signal.aborted) showSignIn({ main, config, message, onSignIn });
 }
 

@@ -63,7 +63,7 @@ async function follow(context, track, paymentId, failedAfter) {
   if (!payment) return;
   if (payment.status === "REFUNDED") return showCurrentState(context, track);
   const open = api.isOpen(payment);
-  const reason = payment.failure?.message ?? (open ? words.failed : words.expired);
+  const reason = payment.failure?.message ?? (open ? words.failed : words.canceled);
   const problem = words.not_charged(reason);
   if (!open) return showCurrentState(context, track, { problem });
   const savedMethods = await api.listSavedMethodsIfAvailable();

@@ -1,4 +1,5 @@
 // The next step of a student with a track: enroll, complete a payment, or continue. On its card and on its page.
+import { imported } from "../shared/api.js";
 import { h, icon } from "../shared/dom.js";
 import { currentUser } from "../shared/session.js";
 import * as api from "./api.js";
@@ -12,7 +13,7 @@ export async function loadTracks() {
   const [catalog, { enrollments, blocked }, { describe }] = await Promise.all([
     api.getCatalog(),
     api.getLearning(),
-    import("./payment_state.js"), // a visitor does not wait for it
+    imported(import("./payment_state.js")), // a visitor does not wait for it
   ]);
   const byTrack = new Map(enrollments.map((enrollment) => [enrollment.track, enrollment]));
   const stateOf = ({ track }) => describe({ enrollment: byTrack.get(track), blocked });

@@ -1,4 +1,4 @@
-// My payments: the list with receipts and refunds.
+// Payments: the list with receipts and refunds.
 import { explain, SessionExpired } from "../shared/api.js";
 import { action, announce, h, icon, note, show } from "../shared/dom.js";
 import { differsFromPrice, methodName, moment, money } from "../shared/format.js";
@@ -97,9 +97,21 @@ function paymentItem(payment, context) {
     ),
     withdrawalNote(payment),
     refundRequestNote(payment),
-    h("div", { class: "row whole" }, ...paymentActions({ payment, title, isSold: context.sold.has(track) }, onDone)),
+    h(
+      "div",
+      { class: "row whole" },
+      documentsLink(payment, title),
+      ...paymentActions({ payment, title, isSold: context.sold.has(track) }, onDone),
+    ),
   );
   return item;
+}
+
+/** A link to the invoice and credit notes, which the payment's page lists; undefined if there are none. */
+function documentsLink({ payment_id: id, invoice, refund_amount: refunded }, title) {
+  if (!invoice || invoice === "requested") return undefined;
+  const [text, about] = (refunded ? words.documents : words.invoice)(title);
+  return h("a", { href: `#/payments/${id}` }, text, h("span", { class: "visually-hidden" }, about));
 }
 
 function replaceItem(item, updated, message) {

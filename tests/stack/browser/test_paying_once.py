@@ -58,7 +58,7 @@ def test_a_checkout_created_by_another_client_leads_back_to_the_page(student: St
     student.page.get_by_role("link", name="Back without paying").click()
     student.expect_heading("Sign in")
     student.sign_in()
-    student.expect_heading("My payments")
+    student.expect_heading("Payments")
     student.expect_text("Not paid yet")
     student.page.goto(response.json()["url"])
     student.pay_on_checkout(GOOD)

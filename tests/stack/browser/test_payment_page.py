@@ -38,7 +38,7 @@ def test_an_unpaid_payment_is_canceled_and_folded_away(student: Student) -> None
     expect(student.page.get_by_role("button", name="Cancel payment")).to_have_count(0)
     assert student.payments()[0]["status"] == "CANCELED"
     paid(student)
-    open_view(student, "#/payments", "My payments")
+    open_view(student, "#/payments", "Payments")
     canceled = student.page.get_by_role("link", name="Full-Stack Developer")
     expect(canceled).to_be_hidden()
     student.page.get_by_text("1 payment that was not made").click()

@@ -70,7 +70,7 @@ def test_every_view_and_every_browser_resumes_the_session_with_its_discount(stud
     address = leave_checkout(student)
     assert student.page.evaluate("Object.keys(localStorage)") == []
     student.open("#/payments")
-    student.expect_heading("My payments")
+    student.expect_heading("Payments")
     student.expect_text("$399.20")
     student.page.get_by_role("link", name="Complete payment").click()
     student.expect_heading("Enroll in Data Professional")

@@ -136,7 +136,7 @@ def test_a_session_is_renewed_on_the_page_and_ends_by_signing_out(student: Stude
     hosted.seconds = 240
     student.main.get_by_role("button", name="Sign in").click()
     warning = student.page.get_by_role("alert")
-    expect(warning).to_contain_text("You’ll be signed out at")
+    expect(warning).to_contain_text("Your session expires at")
     student.expect_accessible()
     hosted.seconds = 3600
     with student.context.expect_page():

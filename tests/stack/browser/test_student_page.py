@@ -127,6 +127,8 @@ def test_an_invoice_is_paid_on_checkout_and_listed_with_the_payment(student: Stu
     student.open(f"#/payments/{student.payments()[0]['payment_id']}")
     expect(student.main.get_by_role("link", name=re.compile(r"View Invoice \w+-0001"))).to_be_visible()
     student.expect_accessible_on_every_screen("invoice")
+    student.page.get_by_role("link", name="Payments", exact=True).click()
+    expect(student.page.get_by_role("link", name="Invoice for Full-Stack Developer")).to_be_visible()
 
 
 def test_three_d_secure_on_checkout_leads_back_enrolled(student: Student) -> None:
@@ -189,7 +191,7 @@ def test_a_full_discount_enrolls_without_a_card(student: Student) -> None:
     student.page.get_by_role("button", name="Pay").click()
     student.expect_enrolled()
     student.expect_text("Your promotion code covered the full price. Nothing was charged.")
-    student.page.get_by_role("link", name="My payments").click()
+    student.page.get_by_role("link", name="Payments", exact=True).click()
     student.expect_text("$0.00")
     expect(student.main.get_by_role("button", name="Request a refund")).to_have_count(0)
 
@@ -220,7 +222,7 @@ def test_requesting_a_refund_states_the_consequences_and_ends_the_enrollment(stu
     student.pay(GOOD)
     student.expect_enrolled()
     student.open("#/payments")
-    student.expect_heading("My payments")
+    student.expect_heading("Payments")
     student.take_screenshots("payments")
     student.page.get_by_role("button", name="Request a refund").click()
     dialog = student.page.get_by_role("dialog")

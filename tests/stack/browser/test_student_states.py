@@ -54,7 +54,7 @@ def open_view(student: Student, address: str, heading: str) -> None:
 
 def expect_in_every_view(student: Student, sentence: str, *, chip: str, refund: bool, enroll: bool) -> None:
     """Expect the sentence in Payments, My learning, Tracks and the buy page, and the invitations that are allowed."""
-    open_view(student, "#/payments", "My payments")
+    open_view(student, "#/payments", "Payments")
     expect(student.main.get_by_text(chip, exact=True)).to_be_visible()
     expect(student.main.get_by_text(sentence)).to_be_visible()
     expect(student.main.get_by_role("button", name="Request a refund")).to_have_count(int(refund))
@@ -74,7 +74,7 @@ def test_a_revoked_student_is_not_invited_to_enroll_again(student: Student) -> N
     open_view(student, "#/buy/DP", "Data Professional")
     expect(student.main.get_by_text(sentence)).to_be_visible()
     expect(student.pay_button).to_have_count(0)
-    open_view(student, "#/payments", "My payments")
+    open_view(student, "#/payments", "Payments")
     student.page.get_by_role("button", name="Request a refund").click()
     expect(student.page.get_by_role("dialog")).not_to_contain_text("lose access")
 
@@ -110,7 +110,7 @@ def test_a_bank_transfer_under_way_never_asks_for_payment(student: Student) -> N
     student.fill_bank_account("000000000009")
     student.press_pay()
     student.expect_text("Please don’t pay again: your payment is on its way.")
-    for address, heading in (("#/", "Choose your track"), ("#/learning", "My learning"), ("#/payments", "My payments")):
+    for address, heading in (("#/", "Choose your track"), ("#/learning", "My learning"), ("#/payments", "Payments")):
         open_view(student, address, heading)
         expect(student.main.get_by_text("Please don’t pay again.")).to_be_visible()
         expect(student.main.get_by_role("link", name="Complete")).to_have_count(0)
@@ -122,7 +122,7 @@ def test_a_bank_transfer_under_way_never_asks_for_payment(student: Student) -> N
 
 def test_a_pending_refund_is_not_shown_as_refunded(student: Student) -> None:
     paid(student, "pm_card_pendingRefund")
-    open_view(student, "#/payments", "My payments")
+    open_view(student, "#/payments", "Payments")
     student.expect_text("You can get a refund without approval until")
     student.page.get_by_role("button", name="Request a refund").click()
     dialog = student.page.get_by_role("dialog")

@@ -29,7 +29,7 @@ def size(request: pytest.FixtureRequest) -> str:
 
 
 def open_declaration(student: Student) -> Locator:
-    open_view(student, "#/payments", "My payments")
+    open_view(student, "#/payments", "Payments")
     button = student.main.get_by_role("button", name=WITHDRAW)
     button.focus()
     student.page.keyboard.press("Enter")
@@ -45,7 +45,7 @@ def test_a_student_withdraws_in_two_steps_with_the_keyboard_alone(student: Stude
     expect(student.main.get_by_role("button", name="Request a refund")).to_have_count(0)
     for text in ("Data Professional", payment["payment_id"], "$499.00", f"{student.sub}@example.org", LOST):
         expect(dialog).to_contain_text(text)
-    student.expect_accessible()
+    student.expect_accessible_on_every_screen()
     student.page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
     assert student.payments()[0]["withdrawal"]["submitted_at"] is None, "nothing was declared yet"
@@ -64,7 +64,7 @@ def test_a_student_withdraws_in_two_steps_with_the_keyboard_alone(student: Stude
     expect(student.main.locator(f"time[datetime='{withdrawal['submitted_at']}']")).to_be_visible()
     expect(student.main.get_by_text("Refunded", exact=True)).to_be_visible()
     expect(student.main.get_by_role("button", name=WITHDRAW)).to_have_count(0)
-    student.expect_accessible()
+    student.expect_accessible_on_every_screen()
     open_view(student, "#/learning", "My learning")
     expect(student.main.get_by_text(LOST)).to_be_visible()
     student.expect_accessible()

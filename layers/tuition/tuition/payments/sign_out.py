@@ -10,7 +10,9 @@ def everywhere(user_id: str) -> str:
     """Revoke every refresh token of a user, and return until when older tokens are valid (RFC 3339 UTC).
 
     The gateway checks a token without asking the user pool, so one that a device has stays valid until it expires. The
-    request counts in the user's limits. Raises `Conflicted` with another issuer, `TooManyRequests` and `Unavailable`.
+    request counts as one to Stripe, so it cannot flood the user pool. A full bucket has room again a second later.
+
+    Raises `Conflicted` with another issuer, `TooManyRequests` and `Unavailable`.
     """
     limits.take_request(user_id, ledger.load_customer(user_id)[1])
     user_pool.sign_out_everywhere(user_id)

@@ -265,7 +265,7 @@ def test_an_open_list_counts_new_payments_and_warns_before_the_session_ends(staf
     staff.expect_rows(1)
     expect(staff.page.get_by_role("button", name="Refresh")).to_be_focused()
     staff.page.clock.fast_forward(staff.page.evaluate(MS_UNTIL_THE_SESSION_ENDS) - 240_000)
-    expect(staff.page.locator(".session")).to_contain_text("You’ll be signed out at")
+    expect(staff.page.locator(".session")).to_contain_text("Your session expires at")
     expect(staff.page.get_by_role("button", name="Stay signed in")).to_be_visible()
     staff.expect_accessible()
 
