@@ -2,11 +2,15 @@
 
 from typing import Any
 
+import pytest
+
 from tests.harness import Harness, Response, Student
 from tests.tables.test_legal_hold import decide
 from tests.tables.test_purchase_blocks import buy
 from tuition.core import evidence as rules
+from tuition.core.errors import StripeRefused
 from tuition.storage.items import EMAILS, EffectItem
+from tuition.stripe_gateway import client as stripe_client
 
 ROUTE = "/api/admin/payments/{payment_id}/disputes/{dispute_id}/evidence"
 SECRET = "she has handed in two projects"
@@ -96,13 +100,60 @@ def test_a_sending_without_an_answer_is_resumed_and_submits_once(
     tuition: Harness, student: Student, admin: Student
 ) -> None:
     ids = disputed(tuition, student)
+    tuition.freeze_time()
     saved_at = save(tuition, admin, ids, {"service_date": "2026-11-24"}).body["saved_at"]
     tuition.at_stripe("POST", "/_sim/calls", match="POST /v1/disputes/*", times=9, fail="error")
     assert send(tuition, admin, ids, saved_at).status == 502
     tuition.at_stripe("DELETE", "/_sim/calls")
     assert read(tuition, admin, ids)["state"] == "submitting"
+    assert send(tuition, admin, ids, saved_at).status == 502, "the first request may still be under way"
+    tuition.advance_time(61)
     assert send(tuition, admin, ids, saved_at).body["state"] == "sent"
     assert at_stripe(tuition, ids)["evidence_details"]["submission_count"] == 1
+
+
+def test_of_two_who_send_at_once_one_submits(
+    tuition: Harness, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second begins while the first is about to ask Stripe."""
+    ids = disputed(tuition, student)
+    saved_at = save(tuition, admin, ids, {"service_date": "2026-11-24"}).body["saved_at"]
+    second: list[Response] = []
+    begun: list[bool] = []
+    submit = stripe_client.submit_evidence
+
+    def send_first(*params: Any) -> Any:
+        if not begun:
+            begun.append(True)
+            second.append(send(tuition, Student("sue", groups=("admin",)), ids, saved_at))
+        return submit(*params)
+
+    monkeypatch.setattr(stripe_client, "submit_evidence", send_first)
+    assert send(tuition, admin, ids, saved_at).body["state"] == "sent"
+    assert second[0].body["state"] == "sent"
+    assert at_stripe(tuition, ids)["evidence_details"]["submission_count"] == 1
+    types = [one["type"] for one in tuition.stored_records() if one["subject"] == student.sub]
+    assert types.count("evidence.submitting") == types.count("evidence.sent") == 1
+
+
+def test_refused_evidence_is_a_draft_that_can_be_sent_again(
+    tuition: Harness, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = disputed(tuition, student)
+    saved_at = save(tuition, admin, ids, {"service_date": "2026-11-24"}).body["saved_at"]
+    keys: list[str] = []
+
+    def refuse(_: str, __: Any, key: str) -> None:
+        keys.append(key)
+        raise StripeRefused("It is not accepted.", 400, "invalid_request_error", None)
+
+    submit = stripe_client.submit_evidence
+    monkeypatch.setattr(stripe_client, "submit_evidence", refuse)
+    assert send(tuition, admin, ids, saved_at).status == 409
+    assert read(tuition, admin, ids)["state"] == "draft"
+    monkeypatch.setattr(stripe_client, "submit_evidence", lambda *params: keys.append(params[2]) or submit(*params))
+    assert send(tuition, admin, ids, saved_at).body["state"] == "sent"
+    assert len(set(keys)) == 2, "Stripe would repeat its refusal to the same key"
 
 
 def test_evidence_of_the_dashboard_is_not_sent_again(tuition: Harness, student: Student, admin: Student) -> None:

@@ -1,4 +1,4 @@
-"""The facts of a payment: what Stripe has told us, and what staff decided."""
+"""The facts of a payment: what Stripe reported, and what staff decided."""
 
 from dataclasses import dataclass
 from typing import Annotated

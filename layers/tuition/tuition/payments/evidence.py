@@ -2,9 +2,10 @@
 
 The draft is an item of the notes table, so an erasure deletes it, and each change has a record on the student's chain
 without its text. All changes of one student happen one after another. So of two members of staff who send at once, one
-sends, and the other resumes the same sending. Source: https://docs.stripe.com/api/disputes/update
+sends, and the other resumes the same sending, whose id is the key of both calls to Stripe. Source: https://docs.stripe.com/api/disputes/update
 """
 
+import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -23,6 +24,9 @@ from tuition.stripe_gateway import client as stripe_client
 Decide = Callable[[NoteItem | None], tuple[str, Mapping[str, Any]] | None]
 """Returns the type of the record and the evidence to store; None if nothing changes."""
 CHANGED = "Someone else has saved this evidence in the meantime. Reload the page and check it again."
+SENDING_S = 60
+"""No request takes longer. So an older sending is over, and the next one needs another key: Stripe repeats a 500 to a
+key for a day."""
 SENT = "This evidence has been sent to Stripe. It can be sent only once."
 
 
@@ -56,14 +60,15 @@ def send(payment: Payment, dispute_id: str, saved_at: str, staff: str) -> None:
     item, is_new = _begin(payment, dispute_id, saved_at, staff)
     if item.evidence["state"] == "sent":
         return
+    sending = item.evidence["sending"]
     try:
         if is_new or not _is_submitted(dispute_id):
-            stripe_client.submit_evidence(dispute_id, item.evidence["fields"])
+            stripe_client.submit_evidence(dispute_id, item.evidence["fields"], f"evidence_{sending}")
     except StripeRefused as refused:
         if not _is_submitted(dispute_id):  # otherwise another request has sent it
-            _end(payment, dispute_id, "draft", staff)
+            _end(payment, dispute_id, sending, "draft", staff)
             raise Conflicted(f"Stripe refused the evidence: {refused}") from refused
-    _end(payment, dispute_id, "sent", staff)
+    _end(payment, dispute_id, sending, "sent", staff)
 
 
 def _is_submitted(dispute_id: str) -> bool:
@@ -88,20 +93,30 @@ def _begin(payment: Payment, dispute_id: str, saved_at: str, staff: str) -> tupl
     """
     topic = NoteTopic(payment.user_id, payment.payment_id)
     item = _unchanged(notes.evidence_of(topic, dispute_id, notes.read(topic)), saved_at)
-    if item.evidence["state"] != "draft":
+    if not _may_begin(item):
         return item, False
     if _is_submitted(dispute_id):
+        if item.evidence["state"] == "submitting":
+            return item, False
         raise Conflicted("Evidence for this dispute was sent in Stripe's dashboard. It can be sent only once.")
     marked = False
 
     def change(item: NoteItem | None) -> tuple[str, Mapping[str, Any]] | None:
         nonlocal marked
         current = _unchanged(item, saved_at)
-        marked = current.evidence["state"] == "draft"
-        return ("evidence.submitting", {**current.evidence, "state": "submitting"}) if marked else None
+        marked = _may_begin(current)
+        sending = {"state": "submitting", "sending": uuid.uuid4().hex, "sent_at": timestamps.iso(clock.now())}
+        return ("evidence.submitting", {**current.evidence, **sending}) if marked else None
 
     _commit(payment, dispute_id, staff, change)
     return _unchanged(notes.evidence_of(topic, dispute_id, notes.read(topic)), saved_at), marked
+
+
+def _may_begin(item: NoteItem) -> bool:
+    """Whether a sending may begin: the evidence is a draft, or the sending before is over without an answer."""
+    if item.evidence["state"] != "submitting":
+        return bool(item.evidence["state"] == "draft")
+    return clock.now() - timestamps.epoch(item.evidence["sent_at"]) > SENDING_S
 
 
 def _unchanged(item: NoteItem | None, saved_at: str) -> NoteItem:
@@ -110,9 +125,11 @@ def _unchanged(item: NoteItem | None, saved_at: str) -> NoteItem:
     return item
 
 
-def _end(payment: Payment, dispute_id: str, state: str, staff: str) -> None:
+def _end(payment: Payment, dispute_id: str, sending: str, state: str, staff: str) -> None:
+    """End a sending, unless another request has ended it, or a later one has begun."""
+
     def change(item: NoteItem | None) -> tuple[str, Mapping[str, Any]] | None:
-        if item is None or item.evidence["state"] != "submitting":
+        if item is None or (item.evidence["state"], item.evidence["sending"]) != ("submitting", sending):
             return None
         return f"evidence.{'sent' if state == 'sent' else 'refused'}", {**item.evidence, "state": state}
 

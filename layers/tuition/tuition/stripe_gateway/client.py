@@ -216,10 +216,10 @@ def retrieve_dispute(dispute_id: str) -> Answer:
     return _ask(lambda c, o: c.v1.disputes.retrieve(dispute_id, {}, o))
 
 
-def submit_evidence(dispute_id: str, evidence: Mapping[str, str]) -> Answer:
+def submit_evidence(dispute_id: str, evidence: Mapping[str, str], key: str) -> Answer:
     """Submit the evidence for a dispute to the bank: https://docs.stripe.com/api/disputes/update."""
     params: Any = {"evidence": evidence, "submit": True}
-    return _ask(lambda c, o: c.v1.disputes.update(dispute_id, params, o), _fresh_key())
+    return _ask(lambda c, o: c.v1.disputes.update(dispute_id, params, o), key)
 
 
 def list_balance_transactions(source: str) -> list[dict[str, Any]]:
