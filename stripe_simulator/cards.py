@@ -11,7 +11,7 @@ class Behavior:
     """The outcome of a payment with a test method, and of what follows it."""
 
     decline: str | None = None  # a key of MESSAGES
-    authenticate: str | None = None  # when 3-D Secure is required: "always", "unless_setup" or "on_session"
+    authenticate: str | None = None  # when 3-D Secure is required: see `must_authenticate`
     attaches: bool = True  # whether a declined card can be attached to a customer
     dispute: str | None = None  # the reason of the dispute that follows the payment
     inquiry: bool = False  # whether that dispute is an inquiry
@@ -99,7 +99,9 @@ CARDS: dict[str, Card] = {
     ),
     "chargeCustomerFail": Card("4000000000000341", behavior=_declines("generic_decline", attaches=True)),
     "authenticationRequired": Card("4000002760003184", behavior=Behavior(authenticate="always")),
-    "authenticationRequiredOnSetup": Card("4000002500003155", behavior=Behavior(authenticate="unless_setup")),
+    "authenticationRequiredOnSetup": Card(
+        "4000002500003155", behavior=Behavior(authenticate="on_session_or_unless_setup")
+    ),
     "authenticationRequiredSetupForOffSession": Card("4000003800000446", behavior=Behavior(authenticate="on_session")),
     "threeDSecureOptional": Card("4000000000003055"),
     "threeDSecureOptionalProcessingError": Card("4000000000003097"),  # only an attempt at 3-D Secure fails
@@ -318,6 +320,34 @@ def after_step(behavior: Behavior, step: str) -> Behavior:
     authenticate = "always" if step == REQUIRES_ACTION else None
     decline = None if step in (OK, REQUIRES_ACTION) else step
     return replace(behavior, authenticate=authenticate, decline=decline, attaches=False)
+
+
+# reason -> the code of the ACH network. Stripe lists both, and not which belong together (m).
+# https://docs.stripe.com/payments/ach-direct-debit/blocked-bank-accounts
+BLOCKS: dict[str, str | None] = {
+    "bank_account_closed": "R02",
+    "bank_account_frozen": "R16",
+    "bank_account_invalid_details": "R03",
+    "bank_account_restricted": "R20",
+    "bank_account_unusable": None,
+    "debit_not_authorized": "R10",
+    "tokenized_account_number_deactivated": None,
+}
+BLOCKED_AFTER = {"account_closed": "bank_account_closed", "no_account": "bank_account_invalid_details"}
+"""The failures of a US bank debit after which Stripe blocks the account, with the reason of the block."""
+BLOCKED_CODE = "bank_account_unusable"
+BLOCKED_MESSAGE = "This bank account is blocked and cannot be debited. Please use a different bank account."
+
+
+def must_authenticate(behavior: Behavior, *, is_set_up: bool, off_session: bool) -> bool:
+    """Return whether a payment with a card requires 3-D Secure. `is_set_up` is whether it was set up off session."""
+    conditions = {
+        "always": True,
+        "on_session": not off_session,
+        "on_session_or_unless_setup": not off_session or not is_set_up,
+        "unless_setup": not is_set_up,
+    }
+    return conditions.get(behavior.authenticate or "", False)
 
 
 def luhn(number: str) -> bool:

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
-from stripe_simulator import currencies
+from stripe_simulator import cards, currencies
 from stripe_simulator.account import Account, Fault, task
 from stripe_simulator.accounts import Accounts, KeyConflict
 from stripe_simulator.errors import StripeError, invalid_request
 from stripe_simulator.resources import (
     balance_transactions,
+    customers,
     disputes,
     early_fraud_warnings,
     mandates,
@@ -503,17 +504,41 @@ def _get_payment_method(account: Account, id: str, params: Object) -> Object:
     return {"payment_method": public_fields(method), "next": list(method.get("_next", []))}
 
 
+def _detach_payment_method(account: Account, id: str, params: Object) -> Object:
+    """Detach a method, as staff do in the Dashboard."""
+    _get_payment_method(account, id, {})
+    payment_methods.detach_from_customer(account, account.store.get("payment_method", id))
+    return _get_payment_method(account, id, {})
+
+
+def _delete_customer(account: Account, id: str, params: Object) -> Object:
+    """Delete a customer, as staff do in the Dashboard."""
+    return customers.delete_with_tax_ids(account, id)
+
+
 def _set_payment_method(account: Account, id: str, params: Object) -> Object:
     """Set what the next attempts with a method do, or update its card as the network does."""
     _get_payment_method(account, id, {})
     method = account.store.get("payment_method", id)
     if not params:
-        raise invalid_request("Pass next, card or both.")
+        raise invalid_request("Pass next, card or blocked.")
+    if "blocked" in params:
+        _block(account, method, params["blocked"])
     if "next" in params:
         payment_methods.set_steps(method, params["next"])
     if "card" in params:
         payment_methods.update_automatically(account, method, _card_fields(params["card"]))
     return _get_payment_method(account, id, {})
+
+
+def _block(account: Account, method: Object, reason: Any) -> None:
+    if method["type"] != "us_bank_account" or method["customer"] is None:
+        message = "Only a US bank account that is attached to a customer can be blocked."
+        raise invalid_request(message, param="blocked")
+    if reason is not None and reason not in cards.BLOCKS:
+        message = f"blocked must be null, to remove the block, or one of {', '.join(cards.BLOCKS)}"
+        raise invalid_request(message, param="blocked")
+    payment_methods.block(account, method, reason)
 
 
 def _card_fields(card: Any) -> Object:
@@ -569,7 +594,12 @@ ACCOUNT_CONTROLS: dict[str, dict[str, tuple[AccountControl, tuple[str, ...]]]] =
 """The controls of accounts and their keys, which need all accounts."""
 ObjectControl = Callable[[Account, str, Object], Object]
 OBJECT_CONTROLS: dict[str, dict[str, tuple[ObjectControl, tuple[str, ...]]]] = {
-    "/_sim/payment_methods/*": {"GET": (_get_payment_method, ()), "POST": (_set_payment_method, ("next", "card"))},
+    "/_sim/payment_methods/*": {
+        "GET": (_get_payment_method, ()),
+        "POST": (_set_payment_method, ("next", "card", "blocked")),
+        "DELETE": (_detach_payment_method, ()),
+    },
+    "/_sim/customers/*": {"DELETE": (_delete_customer, ())},
     "/_sim/mandates/*": {"POST": (_set_mandate, ("status",))},
 }
 """The same for one object, whose id `*` stands for."""

@@ -125,6 +125,12 @@ def fail(charge: Object, code: str, decline_code: str | None, message: str, code
     }
 
 
+def block(charge: Object, code: str, message: str) -> None:
+    """Mark the charge as failed before Stripe has sent it to the network."""
+    fail(charge, code, None, message)
+    charge["outcome"] |= {"network_status": "not_sent_to_network", "seller_message": message, "type": "blocked"}
+
+
 def settle(account: Account, charge: Object) -> None:
     """Add the charge's amount, less the fee, to the balance. A partial capture has a second transaction.
 

@@ -121,20 +121,21 @@ def update(call: Call) -> Object:
 
 
 def delete(call: Call) -> Object:
-    """DELETE /v1/customers/:id, with the tax ids. Detaches the payment methods.
+    """DELETE /v1/customers/:id. A later GET returns the customer as deleted."""
+    return delete_with_tax_ids(call.account, call.ids[0])
 
-    A later GET returns the customer as deleted.
+
+def delete_with_tax_ids(account: Account, id: str) -> Object:
+    """Delete a customer with its tax ids.
+
+    The payment methods keep the id of the customer, and networks still update them, but no payment can use them.
     """
-    customer = call.store.get_active("customer", call.ids[0])
-    for method in call.store.all("payment_method"):
-        if method["customer"] == customer["id"]:
-            call.store.keep(method)
-            method["customer"], method["_detached"] = None, True
-    for tax_id in tax_ids.of_customer(call.account, customer["id"]):
-        del call.store.objects["tax_id"][tax_id["id"]]
-    call.account.emit("customer.deleted", customer)
+    customer = account.store.get_active("customer", id)
+    for tax_id in tax_ids.of_customer(account, customer["id"]):
+        del account.store.objects["tax_id"][tax_id["id"]]
+    account.emit("customer.deleted", customer)
     tombstone = {"id": customer["id"], "object": "customer", "deleted": True}
-    call.store.objects["customer"][customer["id"]] = tombstone
+    account.store.objects["customer"][customer["id"]] = tombstone
     return dict(tombstone)
 
 

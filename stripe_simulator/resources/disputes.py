@@ -98,7 +98,7 @@ def open_dispute(account: Account, charge: Object, reason: str, status: str = "n
     if status == "prevented":
         account.emit("charge.dispute.closed", dispute)
     if kind == "us_bank_account":
-        mandates.revoke_all(account, charge["payment_method"])
+        mandates.refuse_authorization(account, charge["payment_method"])
     return dispute
 
 

@@ -166,12 +166,15 @@ def set_status(account: Account, mandate: Object, status: str) -> None:
         account.emit("mandate.updated", mandate, {"status": previous})
 
 
-def revoke_all(account: Account, method_id: str) -> None:
-    """Revoke the mandates of a bank account whose customer has disputed a debit.
+def refuse_authorization(account: Account, method_id: str) -> None:
+    """Revoke the mandates of a bank account whose customer has denied a debit. The second time, block the account.
 
-    https://docs.stripe.com/payments/ach-direct-debit/accept-a-payment#resolve-disputes
+    https://docs.stripe.com/payments/ach-direct-debit/blocked-bank-accounts
     """
     method = account.store.get("payment_method", method_id)
+    if method.get("_was_refused"):
+        payment_methods.block(account, method, "debit_not_authorized")
+    method["_was_refused"] = True
     for id in method.get("_mandates", []):
         set_status(account, account.store.get("mandate", id), "inactive")
 

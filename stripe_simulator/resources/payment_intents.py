@@ -151,7 +151,7 @@ def create(call: Call) -> Object:
     payments.check_statement_descriptor(intent, named_types(params))
     method = _method(call.account, params, intent)
     if method is not None:
-        payments.check_usable(intent, method, "statement_descriptor")
+        payments.check_usable(call.account, intent, method, "statement_descriptor")
         intent["payment_method"], intent["status"] = method["id"], "requires_confirmation"
         intent["setup_future_usage"] = params.get("setup_future_usage") or None
         intent["shipping"] = charges.shipping(params.get("shipping"))
@@ -282,7 +282,7 @@ def _confirm_with(call: Call, intent: Object) -> None:
     if "shipping" in params:
         intent["shipping"] = charges.shipping(params["shipping"])
     if method is not None:
-        payments.check_usable(intent, method)
+        payments.check_usable(call.account, intent, method)
         intent["payment_method"] = method["id"]
     _confirm(call, intent)
 
@@ -348,7 +348,7 @@ def _update_with(account: Account, intent: Object, params: dict[str, Any]) -> No
         currencies.check_amount(params["amount"], intent["currency"])
     method = _method(account, params, intent)
     if method is not None:
-        payments.check_usable(intent, method, "statement_descriptor")
+        payments.check_usable(account, intent, method, "statement_descriptor")
     _apply(intent, params)
     intent["metadata"] = metadata
     if "shipping" in params:

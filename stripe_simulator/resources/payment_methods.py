@@ -63,6 +63,25 @@ def has_expired(account: Account, method: Object) -> bool:
     return (method["card"]["exp_year"], method["card"]["exp_month"]) < (today.tm_year, today.tm_mon)
 
 
+def is_blocked(method: Object) -> bool:
+    """Return whether the method is a bank account that Stripe has blocked."""
+    return bool((method[method["type"]].get("status_details") or {}).get("blocked"))
+
+
+def block(account: Account, method: Object, reason: str | None) -> None:
+    """Block a saved US bank account, or with no reason remove its block. Others are never used again.
+
+    Stripe blocks every method of the account number. The numbers of test accounts are shared, so here only one is.
+    https://docs.stripe.com/payments/ach-direct-debit/blocked-bank-accounts
+    """
+    if method["type"] != "us_bank_account" or method["customer"] is None:
+        return
+    before = public_fields(method)
+    blocked = None if reason is None else {"blocked": {"network_code": cards.BLOCKS[reason], "reason": reason}}
+    method["us_bank_account"]["status_details"] = blocked
+    account.emit_update(method, before, "payment_method.automatically_updated")
+
+
 def behavior_of(test_name: str) -> Behavior:
     """Return the behavior of a test name: `card:4242…`, `bank:success` or `iban:AT61…`."""
     kind, _, name = test_name.partition(":")
@@ -477,22 +496,27 @@ def attach(call: Call) -> Object:
 
 
 def detach(call: Call) -> Object:
-    """POST /v1/payment_methods/:id/detach. A detached method cannot be used again."""
+    """POST /v1/payment_methods/:id/detach."""
     method = call.store.get("payment_method", call.ids[0])
+    detach_from_customer(call.account, method)
+    return public_fields(method)
+
+
+def detach_from_customer(account: Account, method: Object) -> None:
+    """Detach a method, which then cannot be used again. Raises StripeError if it is attached to no customer."""
     if method["customer"] is None:
         raise invalid_request(
             "The payment method you provided is not attached to a customer so detachment is impossible.",
             code="payment_method_unexpected_state",
         )
     customer_id = method["customer"]
-    customer = call.store.find("customer", customer_id)
+    customer = account.store.find("customer", customer_id)
     method["customer"], method["_detached"] = None, True
     if customer is not None and "invoice_settings" in customer:
         settings = customer["invoice_settings"]
         if settings["default_payment_method"] == method["id"]:
             settings["default_payment_method"] = None
-    call.account.emit("payment_method.detached", method, {"customer": customer_id})
-    return public_fields(method)
+    account.emit("payment_method.detached", method, {"customer": customer_id})
 
 
 def list_(call: Call) -> Object:

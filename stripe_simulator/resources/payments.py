@@ -75,7 +75,7 @@ def pay(
     consent: mandates.Consent = mandates.NO_CONSENT,
 ) -> None:
     """Try to pay the intent with the method. Raises StripeError 402 for a decline, which also changes the intent."""
-    check_usable(intent, method)
+    check_usable(account, intent, method)
     if method["type"] == "card":
         mandates.refuse_for_card(intent, consent)
         mandate = None
@@ -88,12 +88,14 @@ def pay(
     intent["payment_method"] = method["id"]
     intent["next_action"] = None
     if mandate is not None:
+        if step is None and payment_methods.is_blocked(method):
+            raise _refuse_blocked_account(account, intent, method)
         _process(account, intent, method, str(behavior.settles), mandate)
         return
     if step is None and payment_methods.has_expired(account, method):
         raise _decline(account, intent, method, "expired_card")
-    conditions = {"always": True, "unless_setup": not method["_set_up"], "on_session": not off_session}
-    if conditions.get(behavior.authenticate or "") and not authenticated:
+    must_authenticate = cards.must_authenticate(behavior, is_set_up=method["_set_up"], off_session=off_session)
+    if must_authenticate and not authenticated:
         if off_session or error_on_requires_action:
             reason = "authentication_required" if off_session else "authentication_not_handled"
             raise _decline(account, intent, method, reason)
@@ -120,7 +122,7 @@ def check_statement_descriptor(params: Object, types: list[str], param: str | No
         )
 
 
-def check_usable(intent: Object, method: Object, descriptor_param: str | None = None) -> None:
+def check_usable(account: Account, intent: Object, method: Object, descriptor_param: str | None = None) -> None:
     """Raise StripeError if the intent cannot be paid with the method.
 
     `descriptor_param` is the parameter of the request that could set the intent's statement descriptor.
@@ -135,6 +137,8 @@ def check_usable(intent: Object, method: Object, descriptor_param: str | None = 
     check_statement_descriptor(intent, [method["type"]], descriptor_param)
     if method.get("_detached"):
         raise invalid_request(payment_methods.DETACHED)
+    if method["customer"] is not None:
+        account.store.get_active("customer", method["customer"], param="customer")  # it may have been deleted (m)
     if method["customer"] is not None and method["customer"] != intent["customer"]:
         raise invalid_request(
             f"The PaymentMethod {method['id']} belongs to the Customer {method['customer']}. Please include the "
@@ -194,6 +198,28 @@ def _decline(account: Account, intent: Object, method: Object, reason: str) -> S
         message,
         code=code,
         **fields,
+        payment_intent=public_fields(intent),
+        payment_method=public_fields(method),
+    )
+
+
+def _refuse_blocked_account(account: Account, intent: Object, method: Object) -> StripeError:
+    """Record a refused debit of a blocked bank account, and return its error.
+
+    https://docs.stripe.com/payments/ach-direct-debit/blocked-bank-accounts
+    """
+    charge = charges.add(account, intent, method, status="failed", captured=False)
+    charges.block(charge, cards.BLOCKED_CODE, cards.BLOCKED_MESSAGE)
+    intent["latest_charge"] = charge["id"]
+    error = _payment_error(method, cards.BLOCKED_CODE, cards.BLOCKED_MESSAGE, charge=charge["id"])
+    _reset_intent(intent, error)
+    account.emit("charge.failed", charge)
+    _emit_created(account, intent)
+    account.emit("payment_intent.payment_failed", intent)
+    return card_error(
+        cards.BLOCKED_MESSAGE,
+        code=cards.BLOCKED_CODE,
+        charge=charge["id"],
         payment_intent=public_fields(intent),
         payment_method=public_fields(method),
     )
@@ -277,8 +303,9 @@ def _save_method(account: Account, intent: Object, method: Object) -> None:
     A Checkout Session sets an unspecified `allow_redisplay`: to `always` if the customer checked the box to save the
     method, to `limited` otherwise. https://docs.stripe.com/payments/checkout/save-during-payment
     """
-    if payment_methods.future_usage(intent, method) is not None and intent["customer"]:
-        method["_set_up"] = True
+    usage = payment_methods.future_usage(intent, method)
+    if usage is not None:  # without a customer, it can be attached later
+        method["_set_up"] = method["_set_up"] or usage == "off_session"
         if intent.get("_session") and method["allow_redisplay"] == "unspecified":
             method["allow_redisplay"] = "always" if intent.get("_save_checked") else "limited"
         payment_methods.save_for_customer(account, method, intent["customer"])
@@ -330,6 +357,10 @@ def _settle(account: Account, intent_id: str, charge_id: str) -> None:
     account.emit("payment_intent.payment_failed", intent)
     for hook in ON_FAILURE:
         hook(account, intent, charge)
+    if code in cards.BLOCKED_AFTER:
+        payment_methods.block(account, method, cards.BLOCKED_AFTER[code])
+    elif code == "debit_not_authorized":
+        mandates.refuse_authorization(account, method["id"])
 
 
 def complete_authentication(account: Account, intent: Object, *, passed: bool) -> None:

@@ -115,9 +115,8 @@ def _confirm(call: Call, setup: Object) -> None:
     if method["type"] != "card":
         setup["mandate"] = mandates.use(account, setup, method, mandates.consent_of(call))["id"]
     step = payment_methods.take_step(method) if method["type"] == "card" else None
-    behavior = payment_methods.behavior(method, step)
     setup["_step"] = step
-    if behavior.authenticate and (step or not method["_set_up"]):
+    if _must_authenticate(setup, method, step):
         setup["status"] = "requires_action"
         setup["next_action"] = payments.next_action(
             account, setup, None if params.get("use_stripe_sdk") else params.get("return_url")
@@ -127,25 +126,34 @@ def _confirm(call: Call, setup: Object) -> None:
     _finish(account, setup, method)
 
 
+def _must_authenticate(setup: Object, method: Object, step: str | None) -> bool:
+    """Return whether a setup requires 3-D Secure. One for payments on session leaves it to them (m)."""
+    authenticate = payment_methods.behavior(method, step).authenticate
+    if step is not None or authenticate in (None, "always"):
+        return authenticate is not None
+    return setup["usage"] == "off_session" and not method["_set_up"]
+
+
 def _finish(account: Account, setup: Object, method: Object) -> None:
     step = setup.get("_step")
+    if method["type"] != "card" and payment_methods.is_blocked(method):
+        raise _refused(account, setup, method, {"code": cards.BLOCKED_CODE, "message": cards.BLOCKED_MESSAGE})
     reason = payment_methods.refusal_to_save(account, method, payment_methods.behavior(method, step), step)
     if reason is not None:
         code, message = cards.MESSAGES[reason]
         codes = cards.decline_codes(reason, method["card"]["brand"])
         codes |= {"decline_code": reason if code in ("card_declined", "authentication_required") else None}
-        _fail(account, setup, method, {"code": code, "message": message, **codes})
-        raise card_error(
-            message,
-            code=code,
-            **codes,
-            setup_intent=public_fields(setup),
-            payment_method=public_fields(method),
-        )
-    method["_set_up"] = True
+        raise _refused(account, setup, method, {"code": code, "message": message, **codes})
+    method["_set_up"] = method["_set_up"] or setup["usage"] == "off_session"
     setup["status"], setup["next_action"], setup["last_setup_error"] = "succeeded", None, None
     payment_methods.save_for_customer(account, method, setup["customer"])
     account.emit("setup_intent.succeeded", setup)
+
+
+def _refused(account: Account, setup: Object, method: Object, error: Object) -> StripeError:
+    """Record a refused setup, and return its error."""
+    _fail(account, setup, method, error)
+    return card_error(**error, setup_intent=public_fields(setup), payment_method=public_fields(method))
 
 
 def _fail(account: Account, setup: Object, method: Object, error: Object) -> None:

@@ -71,8 +71,15 @@ class Buyer:
         on_session = self.pay(intent["payment_method"], currency, customer=self.customer)
         off_session = self.pay(intent["payment_method"], currency, customer=self.customer, off_session="true")
         if on_session["status"] == "requires_action" and "error" not in off_session:
-            return "3-D Secure unless off session"
+            needs_setup = self.is_declined_before_setup(intent["payment_method"], currency)
+            return "3-D Secure, not off session once it is set up" if needs_setup else "3-D Secure unless off session"
         return "3-D Secure unless set up before" if on_session["status"] == "succeeded" else "3-D Secure, always"
+
+    def is_declined_before_setup(self, method: str, currency: str) -> bool:
+        """Attach the same card again, without a setup, and say whether it is declined off session."""
+        number = self.stripe.account.store.get("payment_method", method)["_test"].removeprefix("card:")
+        again = self.call("POST", f"/v1/payment_methods/{self.create_method(number)}/attach", customer=self.customer)
+        return "error" in self.pay(again["id"], currency, customer=self.customer, off_session="true")
 
     def exception_after_setup(self, intent: Any, currency: str) -> str:
         """Set up the method of a declined payment, pay off session, and say whether 3-D Secure is still required."""

@@ -674,7 +674,10 @@ def test_a_change_of_an_object_that_the_request_did_not_name_is_recorded() -> No
     world = World(1)
     customer = world.call("POST", "/v1/customers")["id"]
     method = world.call("POST", "/v1/payment_methods/pm_card_us/attach", customer=customer)["id"]
-    world.call("DELETE", f"/v1/customers/{customer}")
+    world.call("POST", f"/v1/customers/{customer}", **{"invoice_settings[default_payment_method]": method})
+    world.call("POST", f"/v1/payment_methods/{method}/detach")
+    settings = world.call("GET", f"/v1/customers/{customer}")["invoice_settings"]
+    assert settings["default_payment_method"] is None
     debit: dict[str, Any] = {"amount": 900, "currency": "usd", "confirm": True, "return_url": "https://x/"}
     debit |= {
         "payment_method": "pm_usBankAccount_insufficientFunds",
@@ -698,7 +701,7 @@ def test_a_change_of_an_object_that_the_request_did_not_name_is_recorded() -> No
     world.call("GET", "/v1/balance")
     world.call("GET", "/v1/coupons")
     for id, name, value in (
-        (method, "customer", None),
+        (customer, "invoice_settings", settings),
         (refund.get("id"), "status", "failed"),
         (transaction, "status", "available"),
         (coupon, "valid", False),

@@ -285,6 +285,71 @@ def test_a_dispute_of_a_debit_revokes_the_mandate(client: stripe.StripeClient, s
     assert pay(client, method, customer=customer, **OFFLINE).status == "processing"
 
 
+# --- blocked accounts ---
+
+
+def refused_debit(client: stripe.StripeClient, method: str, customer: str) -> Any:
+    """Charge a blocked account off session and return the error."""
+    with pytest.raises(stripe.CardError) as excinfo:
+        charge(client, method, customer)
+    assert (excinfo.value.http_status, excinfo.value.code) == (402, "bank_account_unusable")
+    return excinfo.value.error
+
+
+def status_details(client: stripe.StripeClient, method: str) -> Any:
+    """Return whether the account is blocked, and why, as Stripe shows it."""
+    return client.v1.payment_methods.retrieve(method).to_dict()["us_bank_account"]["status_details"]
+
+
+@pytest.mark.parametrize(
+    ("step", "reason", "code"),
+    [("account_closed", "bank_account_closed", "R02"), ("no_account", "bank_account_invalid_details", "R03")],
+)
+def test_an_account_that_returns_a_debit_for_good_is_blocked(
+    client: stripe.StripeClient, simulator: Simulator, step: str, reason: str, code: str
+) -> None:
+    method, customer, mandate = save_bank_account(client)
+    set_next(simulator, method, "insufficient_funds", step)
+    for blocked in (None, {"blocked": {"network_code": code, "reason": reason}}):
+        assert charge(client, method, customer).status == "processing"
+        control(simulator, "/_sim/clock", {"advance_s": 3})
+        assert status_details(client, method) == blocked
+    (event,) = client.v1.events.list({"type": "payment_method.automatically_updated"}).data
+    assert event.data.previous_attributes.to_dict() == {"us_bank_account": {"status_details": None}}  # type: ignore[union-attr]
+    assert client.v1.mandates.retrieve(mandate).status == "active"
+    error = refused_debit(client, method, customer)
+    intent = client.v1.payment_intents.retrieve(error.payment_intent.id, {"expand": ["latest_charge"]})
+    outcome: Any = intent.latest_charge.outcome  # type: ignore[union-attr]
+    assert (intent.status, intent.last_payment_error.code) == ("requires_payment_method", "bank_account_unusable")  # type: ignore[union-attr]
+    assert (outcome.type, outcome.network_status) == ("blocked", "not_sent_to_network")
+    params: Any = {"customer": customer, "payment_method": method, "confirm": True, "return_url": "https://x/", **DEBIT}
+    with pytest.raises(stripe.CardError) as setup:
+        client.v1.setup_intents.create(params)
+    failed: Any = setup.value.error
+    assert (failed.code, failed.setup_intent.status) == ("bank_account_unusable", "requires_payment_method")
+    assert client.v1.events.list({"type": "setup_intent.setup_failed"}).data[0].data.object["id"] == (
+        failed.setup_intent.id
+    )
+    control(simulator, f"/_sim/payment_methods/{method}", {"blocked": None})
+    assert status_details(client, method) is None
+    assert charge(client, method, customer).status == "processing"
+
+
+def test_an_account_whose_customer_denies_two_debits_loses_its_mandate_and_is_blocked(
+    client: stripe.StripeClient, simulator: Simulator
+) -> None:
+    method, customer, mandate = save_bank_account(client)
+    set_next(simulator, method, "debit_not_authorized", "debit_not_authorized")
+    charge(client, method, customer)
+    control(simulator, "/_sim/clock", {"advance_s": 3})
+    assert (client.v1.mandates.retrieve(mandate).status, status_details(client, method)) == ("inactive", None)
+    refused(client, method, REQUIRED, customer=customer, off_session=True)
+    assert pay(client, method, customer=customer, **SAVED, **OFFLINE).status == "processing"
+    control(simulator, "/_sim/clock", {"advance_s": 3})
+    assert status_details(client, method)["blocked"]["reason"] == "debit_not_authorized"
+    refused(client, method, REQUIRED, customer=customer, off_session=True)
+
+
 # --- pages of Stripe ---
 
 

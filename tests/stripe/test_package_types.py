@@ -281,7 +281,7 @@ def test_every_stored_object_tells_null_from_absent(client: stripe.StripeClient,
     call_all_customers(client.v1)
     call_all_payments(client, simulator)
     call_all_checkout(client)
-    values = [public_fields(one) for objects in simulator.store.objects.values() for one in objects.values()]
+    values = [public_fields(one) for kind in list(simulator.store.objects.values()) for one in list(kind.values())]
     values += [json.loads(payload) for payload in simulator.stripe.webhooks.payloads.values()]
     messages = {message for value in values for message in typescript_responses.problems(value)}
     assert not messages, "\n".join(sorted(messages))

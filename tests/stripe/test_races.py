@@ -70,6 +70,29 @@ def test_a_payment_intent_is_either_confirmed_or_canceled(
             assert error.http_status == 400, error
 
 
+@pytest.mark.parametrize("key", ["one", "many"])
+def test_concurrent_confirmations_of_an_intent_charge_once(
+    client: stripe.StripeClient, simulator: Simulator, intent: str, key: str
+) -> None:
+    """The collector and the student confirm at once: with keys of their own, or with the same key."""
+    customer = client.v1.customers.create({}).id
+    method = client.v1.payment_methods.attach("pm_card_visa", {"customer": customer}).id
+    client.v1.payment_intents.update(intent, {"customer": customer})
+
+    def confirm(n: int) -> Any:
+        options: Any = {"idempotency_key": "try" if key == "one" else f"try {n}"}
+        params: Any = {"payment_method": method, "off_session": True}
+        return client.v1.payment_intents.confirm(intent, params, options)
+
+    results = call_concurrently([lambda n=n: confirm(n) for n in range(THREADS)])  # type: ignore[misc]
+    assert len(successes(results)) == (THREADS if key == "one" else 1)
+    assert {result.code for result in results if isinstance(result, stripe.StripeError)} <= {
+        "payment_intent_unexpected_state"
+    }
+    assert [charge.status for charge in client.v1.charges.list({"payment_intent": intent}).data] == ["succeeded"]
+    assert len(client.v1.events.list({"type": "payment_intent.succeeded"}).data) == 1
+
+
 def test_concurrent_refunds_never_exceed_the_charge(client: stripe.StripeClient, simulator: Simulator) -> None:
     payment = pay(client, "pm_card_visa")
     refund_part: Any = {"payment_intent": payment.id, "amount": 9000}

@@ -1,6 +1,7 @@
 """Saved payment methods, as payment plans charge them: sequences of outcomes, declines, expiry and updates."""
 
 import time
+from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -186,8 +187,8 @@ INVALID: list[tuple[str, Any, str]] = [
     ("pm_card_visa", {"next": ["ok", 5]}, "unknown step for a card: 5"),
     ("pm_card_visa", {"next": "ok"}, "next must be a list of at most 100 steps"),
     ("pm_card_visa", {"next": ["ok"] * 101}, "next must be a list of at most 100 steps"),
-    ("pm_card_visa", {}, "Pass next, card or both"),
-    ("pm_card_visa", {"then": ["ok"]}, "has no field then: it takes next, card"),
+    ("pm_card_visa", {}, "Pass next, card or blocked"),
+    ("pm_card_visa", {"then": ["ok"]}, "has no field then: it takes next, card, blocked"),
     ("pm_card_visa", {"card": {}}, "card must have number, exp_month or exp_year"),
     ("pm_card_visa", {"card": {"cvc": "123"}}, "card has no field cvc"),
     ("pm_card_visa", {"card": {"exp_year": "2040"}}, "exp_year must be a whole number"),
@@ -199,6 +200,8 @@ INVALID: list[tuple[str, Any, str]] = [
     ("pm_usBankAccount_success", {"next": ["lost_card"]}, "unknown step for a us_bank_account: lost_card"),
     ("pm_usBankAccount_success", {"next": ["requires_action"]}, "unknown step for a us_bank_account"),
     ("pm_usBankAccount_success", {"card": {"exp_year": 2040}}, "Only a card that is attached to a customer"),
+    ("pm_usBankAccount_success", {"blocked": True}, "blocked must be null, to remove the block, or one of bank_acc"),
+    ("pm_card_visa", {"blocked": "bank_account_closed"}, "Only a US bank account that is attached"),
 ]
 
 
@@ -229,7 +232,8 @@ def test_steps_are_kept_with_a_card_only_if_all_of_the_change_is_valid(
 def test_the_control_call_needs_the_id_of_a_payment_method(simulator: Simulator, method: str, message: str) -> None:
     response = httpx.post(f"{simulator.url}/_sim/payment_methods/{method}", json={"next": ["ok"]})
     assert (response.status_code, message in response.json()["error"]["message"]) == (404, True)
-    assert httpx.delete(f"{simulator.url}/_sim/payment_methods/{method}").status_code == 405
+    assert httpx.delete(f"{simulator.url}/_sim/payment_methods/{method}").status_code == 404
+    assert httpx.put(f"{simulator.url}/_sim/payment_methods/{method}").status_code == 405
 
 
 def test_every_step_and_every_control_of_one_object_is_documented() -> None:
@@ -352,6 +356,31 @@ def test_a_card_that_was_set_up_succeeds_off_session(
     assert [charge(client, method.id, customer).status for _ in range(2)] == ["succeeded", "succeeded"]
 
 
+def test_a_setup_for_payments_on_session_leaves_the_authentication_to_them(client: stripe.StripeClient) -> None:
+    customer = client.v1.customers.create({}).id
+    params: Any = {"customer": customer, "payment_method": "pm_card_authenticationRequiredOnSetup", "confirm": True}
+    setup = client.v1.setup_intents.create(params | {"usage": "on_session", "return_url": "https://x/"})
+    assert setup.status == "succeeded"
+    (method,) = client.v1.customers.payment_methods.list(customer).data
+    assert decline_code(client, method.id, customer) == "authentication_required"
+
+
+def test_a_method_whose_payment_saves_it_without_a_customer_can_be_attached_later(client: stripe.StripeClient) -> None:
+    """The reference of `setup_future_usage` says so. A method of another payment can never be used again."""
+    customer = client.v1.customers.create({}).id
+    once, saved = pay(client, "pm_card_visa"), pay(client, "pm_card_visa", setup_future_usage="off_session")
+    assert charge(client, save_to(client, saved, customer), customer).status == "succeeded"
+    with pytest.raises(stripe.InvalidRequestError, match="previously used with a PaymentIntent without Customer"):
+        save_to(client, once, customer)
+    with pytest.raises(stripe.InvalidRequestError, match="previously used with a PaymentIntent without Customer"):
+        charge(client, str(once.payment_method), customer)
+
+
+def save_to(client: stripe.StripeClient, intent: stripe.PaymentIntent, customer: str) -> str:
+    """Attach the method of a payment to a customer and return its id."""
+    return client.v1.payment_methods.attach(str(intent.payment_method), {"customer": customer}).id
+
+
 def test_a_card_without_funds_is_declined_off_session_after_its_authenticated_setup(
     client: stripe.StripeClient, simulator: Simulator
 ) -> None:
@@ -382,6 +411,10 @@ def test_a_payment_off_session_cannot_save_its_method(client: stripe.StripeClien
     error: Any = excinfo.value.error
     assert error.payment_intent.status == "requires_confirmation"
     assert client.v1.charges.list({"payment_intent": error.payment_intent.id}).data == []
+    if where == "earlier":  # the confirmation can clear it, as a plan's collector does
+        cleared: Any = {"off_session": True, "setup_future_usage": ""}
+        paid = client.v1.payment_intents.confirm(error.payment_intent.id, cleared)
+        assert (paid.status, paid.setup_future_usage) == ("succeeded", None)
 
 
 @pytest.mark.parametrize("kind", ["payment", "setup"])
@@ -631,3 +664,179 @@ def test_the_steps_are_part_of_the_saved_state(tmp_path: Path) -> None:
     state_file.save(first.accounts, path)
     state_file.load(second.accounts, state_file.read(path) or {}, path)
     assert second.handle("GET", f"/_sim/payment_methods/{method}", {}).json()["next"] == ["lost_card"]
+
+
+# --- changes by staff in the Dashboard ---
+
+
+def delete(simulator: Simulator, path: str) -> Any:
+    """Call a DELETE of the control API."""
+    response = httpx.delete(f"{simulator.url}{path}")
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def test_a_method_that_staff_detach_is_declined_for_good(client: stripe.StripeClient, simulator: Simulator) -> None:
+    method, customer = save(client)
+    intent = client.v1.payment_intents.create(
+        {"amount": 500, "currency": "usd", "customer": customer, "payment_method": method}
+    )
+    assert delete(simulator, f"/_sim/payment_methods/{method}")["payment_method"]["customer"] is None
+    (event,) = client.v1.events.list({"type": "payment_method.detached"}).data
+    assert event.data.previous_attributes.to_dict() == {"customer": customer}  # type: ignore[union-attr]
+    assert (event.data.object["id"], event.request.id) == (method, None)  # type: ignore[union-attr]
+    with pytest.raises(stripe.InvalidRequestError, match="was detached from a Customer"):
+        client.v1.payment_intents.confirm(intent.id, {"off_session": True})
+    assert client.v1.payment_intents.retrieve(intent.id).latest_charge is None
+    assert httpx.delete(f"{simulator.url}/_sim/payment_methods/{method}").status_code == 400
+
+
+def test_the_methods_of_a_deleted_customer_pay_nothing_and_are_still_updated(
+    client: stripe.StripeClient, simulator: Simulator
+) -> None:
+    """Networks still update them, and there is no `payment_method.detached`: github.com/mozilla/fxa/issues/12380."""
+    method, customer = save(client)
+    intent = client.v1.payment_intents.create(
+        {"amount": 500, "currency": "usd", "customer": customer, "payment_method": method}
+    )
+    assert delete(simulator, f"/_sim/customers/{customer}") == {"id": customer, "object": "customer", "deleted": True}
+    (event,) = client.v1.events.list({"type": "customer.deleted"}).data
+    assert (event.data.object["id"], event.request.id) == (customer, None)  # type: ignore[union-attr]
+    with pytest.raises(stripe.InvalidRequestError, match=f"No such customer: '{customer}'") as excinfo:
+        client.v1.payment_intents.confirm(intent.id, {"off_session": True})
+    assert (excinfo.value.code, excinfo.value.param) == ("resource_missing", "customer")
+    control(simulator, f"/_sim/payment_methods/{method}", {"card": {"exp_year": 2041}})
+    (updated,) = updates(client)
+    assert updated.data.object["customer"] == customer
+    assert client.v1.events.list({"type": "payment_method.detached"}).data == []
+    assert httpx.delete(f"{simulator.url}/_sim/customers/{customer}").status_code == 404
+
+
+# --- one confirmation and its idempotency key ---
+
+
+def test_a_confirmation_is_repeated_only_with_its_own_key_and_parameters(
+    client: stripe.StripeClient, simulator: Simulator
+) -> None:
+    method, customer = save(client)
+    other = client.v1.payment_methods.attach("pm_card_mastercard", {"customer": customer}).id
+    set_next(simulator, method, "insufficient_funds")
+    intent = client.v1.payment_intents.create({"amount": 500, "currency": "usd", "customer": customer}).id
+
+    def confirm(key: str, payment_method: str = method) -> stripe.PaymentIntent:
+        params: Any = {"payment_method": payment_method, "off_session": True}
+        return client.v1.payment_intents.confirm(intent, params, {"idempotency_key": key})
+
+    declines = []
+    for _ in range(2):
+        with pytest.raises(stripe.CardError) as excinfo:
+            confirm("first")
+        declines.append(excinfo.value)
+    assert [error.headers.get("idempotent-replayed") for error in declines] == [None, "true"]
+    assert declines[0].json_body == declines[1].json_body
+    with pytest.raises(stripe.IdempotencyError, match="same parameters") as reused:
+        confirm("first", other)
+    assert (reused.value.http_status, client.v1.payment_intents.retrieve(intent).status) == (
+        400,
+        "requires_payment_method",
+    )
+    assert confirm("second").status == "succeeded"
+    with pytest.raises(stripe.InvalidRequestError, match="already succeeded") as again:
+        confirm("third")
+    shown: Any = again.value.error
+    assert (shown.code, shown.payment_intent.status) == ("payment_intent_unexpected_state", "succeeded")
+    assert [charge.status for charge in client.v1.charges.list({"payment_intent": intent}).data] == [
+        "succeeded",
+        "failed",
+    ]
+
+
+def test_an_intent_that_is_processing_or_canceled_is_not_confirmed_again(client: stripe.StripeClient) -> None:
+    method, customer = save(client, "pm_usBankAccount_success")
+    processing = pay(client, method, customer=customer, **DEBIT)
+    canceled = client.v1.payment_intents.create({"amount": 500, "currency": "usd", "customer": customer})
+    client.v1.payment_intents.cancel(canceled.id)
+    for id, status in ((processing.id, "processing"), (canceled.id, "canceled")):
+        with pytest.raises(stripe.InvalidRequestError, match=f"a status of {status}") as excinfo:
+            client.v1.payment_intents.confirm(id, {"payment_method": method, "off_session": True})
+        assert (excinfo.value.code, excinfo.value.http_status) == ("payment_intent_unexpected_state", 400)
+
+
+@pytest.mark.parametrize("step", ["ok", "insufficient_funds"])
+def test_a_confirmation_whose_answer_is_lost_charges_once(
+    client: stripe.StripeClient, simulator: Simulator, step: str
+) -> None:
+    method, customer = save(client)
+    set_next(simulator, method, step)
+    intent = client.v1.payment_intents.create({"amount": 500, "currency": "usd", "customer": customer}).id
+    control(simulator, "/_sim/calls", {"match": "POST /v1/payment_intents/*/confirm", "fail": "after"})
+    confirm = partial(client.v1.payment_intents.confirm, intent, {"payment_method": method, "off_session": True})
+    if step == "ok":
+        assert confirm().status == "succeeded"
+    else:
+        with pytest.raises(stripe.CardError):
+            confirm()
+    log = control(simulator, "/_sim/requests")["requests"]
+    confirmations = [(row["status"], row["replayed"]) for row in log if row["path"].endswith("/confirm")]
+    status = 200 if step == "ok" else 402
+    assert confirmations == [(status, False), (status, True)]
+    assert len(client.v1.charges.list({"payment_intent": intent}).data) == 1
+
+
+# --- a plan, from its first payment to another method ---
+
+
+def test_the_calls_of_a_payment_plan(client: stripe.StripeClient, simulator: Simulator) -> None:
+    """Begin, collect, fail, let the student pay the same intent, change the method, and collect with that one."""
+    api, month_s = client.v1.payment_intents, 31 * 24 * 3600
+    customer = client.v1.customers.create({}).id
+    terms: Any = {"amount": 12475, "currency": "usd", "customer": customer}
+    terms |= {"allowed_payment_method_types": ["card", "us_bank_account"], "metadata": {"plan_id": "pln_1"}}
+    first = api.create(terms | {"setup_future_usage": "off_session"}, {"idempotency_key": "pay_1"})
+    assert confirm_in_browser(simulator, first, payment_method="pm_card_visa").json()["status"] == "succeeded"
+    (method,) = client.v1.customers.payment_methods.list(customer).data
+
+    def collect(seq: int, method: str, tries: int) -> stripe.PaymentIntent:
+        control(simulator, "/_sim/clock", {"advance_s": month_s if tries == 1 else 3600})
+        created = api.create(terms, {"idempotency_key": f"pay_{seq}"})
+        assert (created.status, created.setup_future_usage) == ("requires_payment_method", None)
+        params: Any = {"payment_method": method, "off_session": True}
+        return api.confirm(created.id, params, {"idempotency_key": f"pay_{seq}:{tries}"})
+
+    second = collect(2, method.id, 1)
+    date = parsedate_to_datetime(second.last_response.headers["Date"]).timestamp()  # type: ignore[attr-defined]
+    assert (second.status, second.metadata.to_dict()) == ("succeeded", {"plan_id": "pln_1"})  # type: ignore[union-attr]
+    assert first.created + month_s <= date <= first.created + month_s + 60
+    set_next(simulator, method.id, "insufficient_funds", "authentication_required")
+    for tries, advice in ((1, "try_again_later"), (2, None)):
+        with pytest.raises(stripe.CardError) as excinfo:
+            collect(3, method.id, tries)
+        error: Any = excinfo.value.error
+        assert (error.to_dict().get("advice_code"), error.payment_intent.status) == (advice, "requires_payment_method")
+    third = api.retrieve(error.payment_intent.id)
+    shown = confirm_in_browser(simulator, third, payment_method=method.id).json()
+    assert (shown["status"], "metadata" in shown, "customer" in shown) == ("succeeded", False, False)
+    setup = client.v1.setup_intents.create(
+        {
+            "customer": customer,
+            "usage": "off_session",
+            "allowed_payment_method_types": ["card", "us_bank_account"],
+            "metadata": {"plan_id": "pln_1"},
+        },
+        {"idempotency_key": "seti_1"},
+    )
+    waiting = confirm_in_browser(simulator, setup, payment_method="pm_card_authenticationRequiredOnSetup").json()
+    assert waiting["status"] == "requires_action"
+    control(simulator, f"/_sim/setup_intents/{setup.id}/authenticate", {})
+    new = client.v1.setup_intents.retrieve(setup.id, {"expand": ["payment_method"]}).payment_method
+    assert new is not None and not isinstance(new, str) and new.customer == customer
+    client.v1.payment_methods.detach(method.id)
+    types = [event.type for event in client.v1.events.list({"limit": 100}).data]
+    assert types.count("payment_intent.payment_failed") == 2
+    assert types.count("setup_intent.succeeded") == types.count("payment_method.detached") == 1
+    fourth = collect(4, new.id, 1)
+    assert fourth.status == "succeeded"
+    assert client.v1.refunds.create({"payment_intent": fourth.id}).status == "succeeded"
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        api.confirm(fourth.id, {"plan_id": "pln_1"})  # type: ignore[typeddict-unknown-key]
+    assert (refused.value.code, refused.value.param) == ("parameter_unknown", "plan_id")

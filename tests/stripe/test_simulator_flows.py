@@ -51,14 +51,15 @@ def test_a_3d_secure_payment_waits_for_authentication(
     assert types(client)[1] == "payment_intent.requires_action"
 
 
-def test_a_card_authenticated_at_setup_pays_without_another_authentication(
+def test_a_card_authenticated_at_setup_pays_off_session_and_authenticates_on_session(
     client: stripe.StripeClient, simulator: Simulator
 ) -> None:
     customer = client.v1.customers.create({}).id
     first = pay(client, "pm_card_authenticationRequiredOnSetup", customer=customer, setup_future_usage="off_session")
     control(simulator, f"/_sim/payment_intents/{first.id}/authenticate", {"outcome": "success"})
     (method,) = client.v1.customers.payment_methods.list(customer).data
-    assert pay(client, method.id, customer=customer).status == "succeeded"
+    assert pay(client, method.id, customer=customer, off_session=True).status == "succeeded"
+    assert pay(client, method.id, customer=customer).status == "requires_action"
     client.v1.payment_methods.detach(method.id)
     assert client.v1.customers.payment_methods.list(customer).data == []
     with pytest.raises(stripe.InvalidRequestError):
