@@ -8,7 +8,7 @@ from typing import Any
 
 from stripe_simulator.account import Account
 from stripe_simulator.currencies import format_amount
-from stripe_simulator.errors import StripeError
+from stripe_simulator.errors import StripeError, invalid_request
 from stripe_simulator.pages.html_page import message, page, read_form, redirect
 from stripe_simulator.resources import checkout_sessions, payment_methods, tax_ids
 from stripe_simulator.response import Response
@@ -51,7 +51,8 @@ def answer(account: Account, method: str, id: str, body: bytes) -> Response:
     last_error = (intent.get("last_payment_error") or {}).get("message", "")
     customer = account.store.find("customer", session["customer"] or "") or {}
     email = form.get("email") or session["customer_email"] or customer.get("email") or ""
-    content = _summary(account, session) + _form(session, {**form, "email": email}, problem or last_error)
+    saved = _saved_methods(account, session)
+    content = _summary(account, session) + _form(session, {**form, "email": email}, problem or last_error, saved)
     return page("Checkout", content + _cancel_link(session))
 
 
@@ -59,7 +60,7 @@ def _pay(account: Account, session: Session, form: dict[str, str]) -> str:
     """Try to pay, and return the problem, if any."""
     try:
         problems = [problem for name, problem in INCOMPLETE.items() if name not in form]
-        if session["amount_total"] and problems and "account_number" not in form:
+        if session["amount_total"] and problems and not _pays_otherwise(form):
             return problems[0]
         if session["billing_address_collection"] == "required" and session["amount_total"]:
             missing = [label for name, (label, _) in ADDRESS.items() if not form.get(name)]
@@ -71,12 +72,42 @@ def _pay(account: Account, session: Session, form: dict[str, str]) -> str:
         with account.atomic():
             session = account.store.get("checkout.session", session["id"])  # the same object, restored on an error
             is_free = session["amount_total"] == 0
-            method = None if is_free else payment_methods.from_params(account, _method_params(form))
+            method = None if is_free else _method(account, session, form)
             business = _business(form)
             checkout_sessions.pay(account, session, method, email=form.get("email"), save=save, business=business)
     except StripeError as error:
         return error.message
     return ""
+
+
+def _pays_otherwise(form: dict[str, str]) -> bool:
+    """Return whether the payer uses a bank account, or a saved method without entering a card."""
+    return "account_number" in form or ("saved_method" in form and "number" not in form)
+
+
+def _saved_methods(account: Account, session: Session) -> list[dict[str, Any]]:
+    """Return the customer's saved methods that the page shows: by default those with `allow_redisplay` `always`.
+
+    https://docs.stripe.com/api/checkout/sessions/create#create_checkout_session-saved_payment_method_options
+    """
+    shown = (session["saved_payment_method_options"] or {}).get("allow_redisplay_filters") or ["always"]
+    customer = session["customer"]
+    return [
+        method
+        for method in account.store.all("payment_method")
+        if customer and method["customer"] == customer
+        if method["type"] in session["payment_method_types"] and method["allow_redisplay"] in shown
+    ]
+
+
+def _method(account: Account, session: Session, form: dict[str, str]) -> dict[str, Any]:
+    """Return the saved method that the payer chose, or a new one with what the payer entered."""
+    if "account_number" in form or "number" in form:
+        return payment_methods.from_params(account, _method_params(form))
+    saved = {method["id"] for method in _saved_methods(account, session)}
+    if form["saved_method"] not in saved:
+        raise invalid_request("This payment method is no longer saved.")
+    return account.store.get("payment_method", form["saved_method"])
 
 
 def _method_params(form: dict[str, str]) -> dict[str, Any]:
@@ -134,11 +165,29 @@ def _filled(form: dict[str, str], name: str, autocomplete: str) -> str:
     return f'autocomplete="{autocomplete}" value="{html.escape(form.get(name, ""))}"'
 
 
-def _form(session: Session, form: dict[str, str], problem: str) -> str:
+def _saved_choices(saved: list[dict[str, Any]]) -> str:
+    """Return a choice of saved methods. A card or an account that the payer enters takes precedence."""
+    choices = "".join(
+        f'<label class="check"><input type="radio" name="saved_method" value="{method["id"]}"'
+        f"{' checked' if method is saved[0] else ''}> {_saved_name(method)}</label>"
+        for method in saved
+    )
+    return f"<fieldset><legend>Saved payment methods</legend>{choices}</fieldset><p>Or enter another:</p>"
+
+
+def _saved_name(method: dict[str, Any]) -> str:
+    details = method[method["type"]]
+    name = details.get("brand") or details.get("bank_name") or "Bank account"
+    return html.escape(f"{name} •••• {details['last4']}")
+
+
+def _form(session: Session, form: dict[str, str], problem: str, saved: list[dict[str, Any]]) -> str:
     total, types = session["amount_total"], session["payment_method_types"]
     parts = [f'<p class="error" role="alert">{html.escape(problem)}</p>'] if problem else []
     parts.append('<form method="post" autocomplete="on">')
     parts.append(_field("email", "Email", f'type="email" autocomplete="email" value="{html.escape(form["email"])}"'))
+    if total and saved:
+        parts.append(_saved_choices(saved))
     if total and "card" in types:
         parts.append(_field("number", "Card number", 'inputmode="numeric" autocomplete="cc-number"'))
         parts.append('<div class="pair"><div>')

@@ -15,7 +15,8 @@ from stripe_simulator.control import OBJECT_CONTROLS
 from stripe_simulator.server import Simulator, Stripe
 from tests.stripe.conftest import control
 from tests.stripe.test_cards import DOCUMENT
-from tests.stripe.test_contract import DEBIT, pay
+from tests.stripe.test_contract import DEBIT, create_session, pay
+from tests.stripe.test_simulator_flows import card, submit
 
 YEAR_S = 366 * 24 * 3600
 
@@ -710,6 +711,39 @@ def test_the_methods_of_a_deleted_customer_pay_nothing_and_are_still_updated(
     assert updated.data.object["customer"] == customer
     assert client.v1.events.list({"type": "payment_method.detached"}).data == []
     assert httpx.delete(f"{simulator.url}/_sim/customers/{customer}").status_code == 404
+
+
+# --- Checkout of a customer with saved methods ---
+
+
+def test_checkout_offers_the_saved_methods_that_the_session_may_show(
+    client: stripe.StripeClient, simulator: Simulator
+) -> None:
+    method, customer = save(client)
+    hidden = client.v1.payment_methods.attach("pm_card_mastercard", {"customer": customer}).id
+    client.v1.payment_methods.update(method, {"allow_redisplay": "always"})
+    data: Any = {"setup_future_usage": "off_session", "metadata": {"plan_id": "pln_1"}}
+    session = create_session(client, customer=customer, payment_intent_data=data)
+    page = httpx.get(str(session.url)).text
+    assert (method in page, hidden in page) == (True, False)
+    assert "no longer saved" in submit(str(session.url), saved_method=hidden)[2]
+    assert client.v1.charges.list({"customer": customer}).data == []
+    submit(str(session.url), saved_method=method)
+    session = client.v1.checkout.sessions.retrieve(session.id, {"expand": ["payment_intent"]})
+    intent: Any = session.payment_intent
+    assert (session.payment_status, intent.status, intent.payment_method) == ("paid", "succeeded", method)
+    assert (intent.customer, intent.metadata.to_dict(), intent.setup_future_usage) == (
+        customer,
+        {"plan_id": "pln_1"},
+        "off_session",
+    )
+    filters: Any = {"allow_redisplay_filters": ["unspecified"]}
+    session = create_session(client, customer=customer, saved_payment_method_options=filters)
+    page = httpx.get(str(session.url)).text
+    assert (method in page, hidden in page) == (False, True)
+    submit(str(session.url), saved_method=hidden, **card("4000000000000341"))
+    (failed, _) = client.v1.charges.list({"customer": customer}).data
+    assert (failed.status, failed.payment_method_details.card.last4) == ("failed", "0341")  # type: ignore[union-attr]
 
 
 # --- one confirmation and its idempotency key ---

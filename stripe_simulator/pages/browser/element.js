@@ -92,22 +92,19 @@ function methodData() {
 
 const ACTIONS = {
   submit: async () => ({ error: validate(), type: kind() }),
-  confirm: async ({ clientSecret, returnUrl }) => {
+  confirm: async ({ clientSecret, params }) => {
     const intent = clientSecret.split("_secret_")[0];
-    const body = {
-      key,
-      client_secret: clientSecret,
-      use_stripe_sdk: true,
-      return_url: returnUrl,
-      payment_method_data: methodData(),
-    };
-    const response = await fetch(`/v1/payment_intents/${intent}/confirm`, {
+    const [path, field] = intent.startsWith("seti_")
+      ? ["setup_intents", "setupIntent"]
+      : ["payment_intents", "paymentIntent"];
+    const body = { key, ...params, payment_method_data: methodData() };
+    const response = await fetch(`/v1/${path}/${intent}/confirm`, {
       method: "POST",
       body: new URLSearchParams(form(body)),
     });
     const result = await response.json();
     if (result.error?.param === "number") hint("number", result.error.message);
-    return response.ok ? { paymentIntent: result } : { error: result.error };
+    return response.ok ? { [field]: result } : { error: result.error };
   },
   types: async ({ types: newTypes }) => {
     types = newTypes;

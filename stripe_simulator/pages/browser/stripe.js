@@ -68,10 +68,8 @@
       return {};
     }
 
-    confirm({ clientSecret, returnUrl }) {
-      const params = { use_stripe_sdk: true, client_secret: clientSecret, payment_method: this.method };
-      if (returnUrl) params.return_url = returnUrl;
-      return api(this.group.key, "POST", `${path(clientSecret)}/confirm`, params);
+    confirm({ clientSecret, params }) {
+      return confirmIntent(this.group.key, clientSecret, { ...params, payment_method: this.method });
     }
 
     unmount() {
@@ -183,8 +181,8 @@
     /** Returns the types that the intent accepts, or that the page allows if there is no intent yet. */
     async types() {
       const { clientSecret, allowedPaymentMethodTypes } = this.options;
-      const { paymentIntent } = clientSecret ? await retrieve(this.key, clientSecret) : {};
-      const allowed = paymentIntent?.payment_method_types ?? allowedPaymentMethodTypes;
+      const intent = clientSecret ? intentOf(await retrieve(this.key, clientSecret)) : undefined;
+      const allowed = intent?.payment_method_types ?? allowedPaymentMethodTypes;
       return ["card", "us_bank_account"].filter((type) => !allowed || allowed.includes(type));
     }
 
@@ -210,31 +208,49 @@
       return this.element.submit();
     }
 
-    /** Stripe refuses an intent that lacks a type that its Elements offer, and accepts one with more. */
-    async requireTypesOf(clientSecret) {
-      const { allowedPaymentMethodTypes: offered = [] } = this.options;
-      const { paymentIntent } = await retrieve(this.key, clientSecret);
-      const accepted = paymentIntent?.payment_method_types ?? offered;
+    /**
+     * Stripe refuses an intent that lacks a type that its Elements offer, and accepts one with more. It also refuses a
+     * SetupIntent for Elements of a payment, and a PaymentIntent for those of a setup.
+     */
+    async requireMatch(clientSecret) {
+      const { allowedPaymentMethodTypes: offered = [], mode } = this.options;
+      const kind = kindOf(clientSecret);
+      const { name } = kind;
+      if (mode && (mode === "setup") !== (kind === SETUP)) throw new Error(`Elements of mode ${mode} cannot confirm a ${name}.`);
+      const accepted = intentOf(await retrieve(this.key, clientSecret))?.payment_method_types ?? offered;
       if (!offered.every((type) => accepted.includes(type)))
-        throw new Error(`The types of Elements (${offered}) do not match those of the PaymentIntent (${accepted}).`);
+        throw new Error(`The types of Elements (${offered}) do not match those of the ${name} (${accepted}).`);
     }
   }
 
-  async function api(key, method, path, params) {
+  const PAYMENT = {
+    name: "PaymentIntent",
+    field: "paymentIntent",
+    path: "payment_intents",
+    confirm: "confirmPayment",
+  };
+  const SETUP = { name: "SetupIntent", field: "setupIntent", path: "setup_intents", confirm: "confirmSetup" };
+  const kindOf = (clientSecret) => (clientSecret.startsWith("seti_") ? SETUP : PAYMENT);
+  const intentOf = ({ paymentIntent, setupIntent }) => paymentIntent ?? setupIntent;
+
+  /** Calls the API about the intent of a client secret. The result has `paymentIntent` or `setupIntent`, or `error`. */
+  async function api(key, method, clientSecret, suffix, params) {
+    const { field, path: kind } = kindOf(clientSecret);
+    const path = `/v1/${kind}/${clientSecret.split("_secret_")[0]}${suffix}`;
     const form = new URLSearchParams({ key, ...params });
     try {
       const response = await (method === "GET"
         ? fetch(`${origin}${path}?${form}`)
         : fetch(origin + path, { method, body: form }));
       const body = await response.json();
-      return response.ok ? { paymentIntent: body } : { error: body.error };
+      return response.ok ? { [field]: body } : { error: body.error };
     } catch {
       return { error: CONNECTION_ERROR };
     }
   }
 
-  const path = (clientSecret) => `/v1/payment_intents/${clientSecret.split("_secret_")[0]}`;
-  const retrieve = (key, clientSecret) => api(key, "GET", path(clientSecret), { client_secret: clientSecret });
+  const retrieve = (key, clientSecret) => api(key, "GET", clientSecret, "", { client_secret: clientSecret });
+  const confirmIntent = (key, clientSecret, params) => api(key, "POST", clientSecret, "/confirm", params);
 
   /** Shows the bank's page in a dialog, and resolves when its frame reports the end. */
   function threeDSecure(url) {
@@ -276,66 +292,84 @@
 
   window.Stripe = (key) => {
     if (!/^pk_(test|live)_/.test(key ?? "")) throw new Error("Please call Stripe() with your publishable key.");
-    const retrievePaymentIntent = (clientSecret) => retrieve(key, clientSecret);
+
+    /** Throws for the client secret of another kind of intent than a function is for. */
+    function requireKind(kind, clientSecret) {
+      if (kindOf(clientSecret) !== kind) throw new Error(`This is not the client secret of a ${kind.name}.`);
+    }
 
     async function handleNextAction({ clientSecret }) {
-      const before = await retrievePaymentIntent(clientSecret);
+      const before = await retrieve(key, clientSecret);
       if (before.error) return before;
-      const action = before.paymentIntent.next_action;
-      if (before.paymentIntent.status !== "requires_action") {
-        throw new Error(`handleNextAction: the PaymentIntent is ${before.paymentIntent.status}, not requires_action.`);
-      }
+      const { status, next_action: action } = intentOf(before);
+      if (status !== "requires_action")
+        throw new Error(`handleNextAction: the ${kindOf(clientSecret).name} is ${status}, not requires_action.`);
       if (action.type === "redirect_to_url") {
         location.assign(action.redirect_to_url.url);
         return new Promise(() => {});
       }
       await threeDSecure(action.use_stripe_sdk.stripe_js);
-      return outcome(await retrievePaymentIntent(clientSecret));
+      return outcome(await retrieve(key, clientSecret));
     }
 
-    /** Converts an intent back in requires_payment_method, whose payment failed, to an error with the intent inside. */
+    /** Converts an intent back in requires_payment_method, whose attempt failed, to an error with the intent inside. */
     function outcome(result) {
-      const intent = result.paymentIntent;
+      const intent = intentOf(result);
       if (intent?.status !== "requires_payment_method") return result;
+      if (result.setupIntent) return { error: { ...intent.last_setup_error, setup_intent: intent } };
       return { error: { ...intent.last_payment_error, payment_intent: intent } };
     }
 
-    async function confirmPayment({
-      elements,
-      clientSecret = elements?.options.clientSecret,
-      confirmParams = {},
-      redirect = "always",
-    }) {
-      const returnUrl = confirmParams.return_url;
-      if (redirect === "always" && !returnUrl) throw new Error("confirmPayment needs confirmParams.return_url.");
-      const params = { use_stripe_sdk: true, client_secret: clientSecret, ...(returnUrl && { return_url: returnUrl }) };
-      if (confirmParams.payment_method) params.payment_method = confirmParams.payment_method;
-      await elements?.requireTypesOf(clientSecret);
+    /** Confirms an intent with the contents of Elements, with a payment method, or with the one that it has. */
+    async function confirm(
+      kind,
+      { elements, clientSecret = elements?.options.clientSecret, confirmParams = {}, redirect = "always" },
+    ) {
+      requireKind(kind, clientSecret);
+      const { return_url: returnUrl, payment_method: method, setup_future_usage: usage } = confirmParams;
+      if (redirect === "always" && !returnUrl) throw new Error(`${kind.confirm} needs confirmParams.return_url.`);
+      const params = {
+        use_stripe_sdk: true,
+        client_secret: clientSecret,
+        ...(returnUrl && { return_url: returnUrl }),
+        ...(usage && { setup_future_usage: usage }),
+      };
+      await elements?.requireMatch(clientSecret);
       let result = elements
-        ? await elements.element.confirm({ clientSecret, returnUrl })
-        : await api(key, "POST", `${path(clientSecret)}/confirm`, params);
-      if (result.paymentIntent?.status === "requires_action") result = await handleNextAction({ clientSecret });
+        ? await elements.element.confirm({ clientSecret, params })
+        : await confirmIntent(key, clientSecret, { ...params, ...(method && { payment_method: method }) });
+      if (intentOf(result)?.status === "requires_action") result = await handleNextAction({ clientSecret });
       if (result.error || redirect !== "always") return result;
+      const { id, object } = intentOf(result);
       const target = new URL(returnUrl);
-      target.searchParams.set("payment_intent", result.paymentIntent.id);
-      target.searchParams.set("payment_intent_client_secret", clientSecret);
+      target.searchParams.set(object, id);
+      target.searchParams.set(`${object}_client_secret`, clientSecret);
       target.searchParams.set("redirect_status", "succeeded");
       location.assign(target);
       return new Promise(() => {});
     }
 
+    /** Confirms with the id of a payment method, or with the method that the intent has. */
+    const confirmMethod = (kind, clientSecret, confirmParams) =>
+      confirm(kind, { clientSecret, confirmParams, redirect: "if_required" });
+
+    async function retrieveOnly(kind, clientSecret) {
+      requireKind(kind, clientSecret);
+      return retrieve(key, clientSecret);
+    }
+
     return {
       elements: (options = {}) => new Elements(key, options),
-      confirmPayment,
-      confirmCardPayment: (clientSecret, { payment_method: method, return_url: returnUrl } = {}) =>
-        confirmPayment({
-          clientSecret,
-          confirmParams: { payment_method: method, return_url: returnUrl },
-          redirect: "if_required",
-        }),
+      confirmPayment: (options) => confirm(PAYMENT, options),
+      confirmSetup: (options) => confirm(SETUP, options),
+      confirmCardPayment: (clientSecret, data) => confirmMethod(PAYMENT, clientSecret, data),
+      confirmCardSetup: (clientSecret, data) => confirmMethod(SETUP, clientSecret, data),
+      confirmUsBankAccountPayment: (clientSecret, data) => confirmMethod(PAYMENT, clientSecret, data),
+      confirmUsBankAccountSetup: (clientSecret, data) => confirmMethod(SETUP, clientSecret, data),
       handleNextAction,
       handleCardAction: (clientSecret) => handleNextAction({ clientSecret }),
-      retrievePaymentIntent,
+      retrievePaymentIntent: (clientSecret) => retrieveOnly(PAYMENT, clientSecret),
+      retrieveSetupIntent: (clientSecret) => retrieveOnly(SETUP, clientSecret),
     };
   };
   window.Stripe.version = "simulator";
