@@ -1,4 +1,4 @@
-"""The facts of a payment: what Stripe reported, and what staff decided."""
+"""The facts of a payment: reports of Stripe and decisions of staff."""
 
 from dataclasses import dataclass
 from typing import Annotated
