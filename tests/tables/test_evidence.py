@@ -119,12 +119,12 @@ def test_of_two_who_send_at_once_one_submits(
     ids = disputed(tuition, student)
     saved_at = save(tuition, admin, ids, {"service_date": "2026-11-24"}).body["saved_at"]
     second: list[Response] = []
-    begun: list[bool] = []
+    calls: list[bool] = []
     submit = stripe_client.submit_evidence
 
     def send_first(*params: Any) -> Any:
-        if not begun:
-            begun.append(True)
+        if not calls:
+            calls.append(True)
             second.append(send(tuition, Student("sue", groups=("admin",)), ids, saved_at))
         return submit(*params)
 

@@ -25,7 +25,7 @@ Decide = Callable[[NoteItem | None], tuple[str, Mapping[str, Any]] | None]
 """Returns the type of the record and the evidence to store; None if nothing changes."""
 CHANGED = "Someone else has saved this evidence in the meantime. Reload the page and check it again."
 SENDING_S = 60
-"""No request takes longer. So an older sending is over, and the next one needs another key: Stripe repeats a 500 to a
+"""No request takes longer. So an older sending has ended, and the next one needs another key: Stripe repeats a 500 to a
 key for a day."""
 SENT = "This evidence has been sent to Stripe. It can be sent only once."
 
@@ -113,7 +113,7 @@ def _begin(payment: Payment, dispute_id: str, saved_at: str, staff: str) -> tupl
 
 
 def _may_begin(item: NoteItem) -> bool:
-    """Whether a sending may begin: the evidence is a draft, or the sending before is over without an answer."""
+    """Whether a sending may begin: the evidence is a draft, or the sending before has ended without an answer."""
     if item.evidence["state"] != "submitting":
         return bool(item.evidence["state"] == "draft")
     return clock.now() - timestamps.epoch(item.evidence["sent_at"]) > SENDING_S
