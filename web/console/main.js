@@ -13,9 +13,17 @@ import { NoStaffAccess, SignIn } from "./sign_in.js";
 
 /** The component with all views. A visitor who has to sign in first does not wait for their modules. */
 let View;
+const LOAD_VIEWS_MS = 1000; // the sign-in is painted first
 
 async function loadViews() {
-  ({ View } = await import("./views.js"));
+  const views = await import("./views.js");
+  View = views.View;
+  return views;
+}
+
+/** Load the modules of all views while the sign-in is shown, so that the first view does not wait for them. */
+function loadViewsLater() {
+  setTimeout(() => loadViews().then(({ loadAll }) => loadAll(), () => {}), LOAD_VIEWS_MS);
 }
 
 /** The signed-in user and their role, as the token names it. The API checks the role itself. */
@@ -75,6 +83,7 @@ function skipToContent(event) {
 async function start() {
   const config = await (await fetch("/config.json")).json();
   if (signedInUser(config)?.isStaff) await loadViews();
+  else loadViewsLater();
   render(html`<${App} config=${config} />`, document.body);
   warnBeforeSessionEnds(config.sign_in);
 }

@@ -18,7 +18,7 @@ function later(load) {
 }
 
 /** Load the modules of all views, so that opening one does not wait for the network. */
-function loadAll() {
+export function loadAll() {
   for (const load of laterModules) load().catch(() => {}); // a view that is opened then shows the error
 }
 

@@ -16,8 +16,8 @@
 
   const isSignedIn = sessionStorage.getItem("tuition.token") !== null;
   const view = candidates().find((name) => Object.hasOwn(modules, name));
-  const views = isSignedIn ? [view, ...names(dataset.signedIn)] : [names(dataset.public).find((name) => name === view)];
-  for (const href of new Set(views.flatMap((name) => modules[name] ?? []))) {
+  const opened = isSignedIn ? [view, ...names(dataset.signedIn)] : [names(dataset.public).find((name) => name === view)];
+  for (const href of new Set(opened.flatMap((name) => modules[name] ?? []))) {
     const link = document.createElement("link");
     link.rel = "modulepreload";
     link.href = href;

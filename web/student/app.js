@@ -1,10 +1,12 @@
 // The student page: choosing the view, and what surrounds it.
 import { explain, imported, Offline, SessionExpired } from "../shared/api.js";
-import { action, h, loading, note, show } from "../shared/dom.js";
+import { action, announce, h, loading, note, show } from "../shared/dom.js";
 import { writeFor } from "../shared/format.js";
 import * as session from "../shared/session.js";
 import { useWords } from "../shared/words.js";
+import { getCatalog } from "./api.js";
 import { showHeader } from "./header.js";
+import { schoolLinks } from "./school_links.js";
 import { language, locale, texts } from "./text.js";
 import { tracksView } from "./tracks.js";
 
@@ -71,7 +73,9 @@ async function showView() {
 async function askToSignIn(message, onSignIn = showView) {
   const { signal } = currentView;
   const { showSignIn } = await imported(import("./sign_in.js"));
-  if (!signal.aborted) showSignIn({ main, config, message, onSignIn });
+  if (signal.aborted) return;
+  announce(""); // the last announcement was about the view before
+  showSignIn({ main, config, message, onSignIn });
 }
 
 /** Ask to sign in, then return to the current view. */
@@ -125,6 +129,12 @@ function speak() {
   writeFor(locale);
 }
 
+/** Show in the footer of every view how to reach the school, and where its terms are. */
+async function showSchool() {
+  const links = schoolLinks(await getCatalog());
+  document.getElementById("school").replaceChildren(...(links ? [links] : []));
+}
+
 async function start() {
   speak();
   for (const name of ["online", "offline"]) window.addEventListener(name, showWhetherOffline);
@@ -134,6 +144,7 @@ async function start() {
   const { arrival: arrivedWith, failure } = await handleArrival();
   arrival = arrivedWith;
   listen();
+  showSchool().catch(() => {}); // a view that needs the catalog shows the error
   setTimeout(loadTheRest, LOAD_THE_REST_MS);
   const erasure = sessionStorage.getItem(ERASURE) && (await import("./erasure.js")).takeErasure();
   if (failure || erasure) showHeader(config);

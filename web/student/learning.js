@@ -49,7 +49,7 @@ function enrollmentPanel(enrollment, { title, blocked, sold, contact }) {
     status === "ENROLLED" && (next ? nextStep(next, contact) : h("p", {}, words.all_done)),
     hasProgress && h("p", { class: "small", id: `progress-${track}` }, words.steps_done(done, steps.length)),
     hasProgress && h("progress", { max: steps.length, value: done, "aria-labelledby": `progress-${track}` }),
-    whyDetails(track, title),
+    whyDetails(enrollment, title),
     h("ol", { class: "work" }, projects.map(projectItem)),
   );
 }
@@ -59,11 +59,12 @@ function nextStep({ title, url }, contact) {
   const open = url && newTab(url, words.open);
   open?.classList.add("button");
   const where = contact ? words.where_to_ask(contactLink(contact)) : [words.where];
-  return h("div", { class: "next" }, h("p", {}, words.next(title)), h("p", {}, ...(open ? [open] : where)));
+  return h("div", { class: "course" }, h("p", { class: "strong" }, words.next(title)), h("p", {}, ...(open ? [open] : where)));
 }
 
-/** words.why: once opened, the API says in plain words why the student is enrolled or not. */
-function whyDetails(track, title) {
+/** Once opened, the API says in plain words why the student is enrolled or not. */
+function whyDetails({ track, status }, title) {
+  const question = status === "ENROLLED" ? words.why_enrolled : words.why_not_enrolled;
   const answer = h("p", { role: "status" });
   let loaded = false;
   const ask = async () => {
@@ -80,7 +81,7 @@ function whyDetails(track, title) {
   return h(
     "details",
     { class: "why", ontoggle: ask },
-    h("summary", {}, words.why, h("span", { class: "visually-hidden" }, ` ${title}`)),
+    h("summary", {}, question, h("span", { class: "visually-hidden" }, ` ${title}`)),
     answer,
   );
 }

@@ -3,7 +3,7 @@ import { h, icon, show } from "../shared/dom.js";
 import { money } from "../shared/format.js";
 import { showNotSold } from "./buy_states.js";
 import { loadTracks, nextStep } from "./next_step.js";
-import { refundPromise, schoolLinks } from "./school_links.js";
+import { refundPromise } from "./school_links.js";
 import { texts } from "./text.js";
 import { trackDrawing } from "./tracks.js";
 
@@ -31,7 +31,6 @@ export async function trackView({ main }, id) {
       ),
       offer(track, catalog, stateOf(track)),
     ),
-    schoolLinks(catalog),
   );
 }
 

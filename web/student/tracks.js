@@ -2,7 +2,7 @@
 import { h, icon, show } from "../shared/dom.js";
 import { money } from "../shared/format.js";
 import { loadTracks, nextStep } from "./next_step.js";
-import { refundPromise, schoolLinks } from "./school_links.js";
+import { refundPromise } from "./school_links.js";
 import { texts } from "./text.js";
 
 const words = texts.tracks;
@@ -16,7 +16,6 @@ export async function tracksView({ main }) {
     h("p", { class: "lead" }, words.lead),
     h("ul", { class: "tracks" }, catalog.tracks.map((track) => trackCard(track, stateOf(track)))),
     h("p", { class: "small promise" }, refundPromise(catalog)),
-    schoolLinks(catalog),
   );
 }
 

@@ -112,6 +112,7 @@ def test_an_expired_session_asks_to_sign_in_and_returns_to_the_form(student: Stu
     student.page.evaluate("sessionStorage.setItem('tuition.token', sessionStorage.getItem('tuition.token') + 'x')")
     student.press_pay()
     student.expect_text("Your session has expired. Sign in to continue where you left off.")
+    expect(student.page.locator("#live")).to_be_empty()  # no longer "Paying…"
     student.sign_in()
     student.expect_heading("Enroll in Full-Stack Developer")
     student.pay(GOOD)
@@ -265,7 +266,14 @@ def test_a_page_that_fails_to_load_can_be_reloaded(student: Student) -> None:
     student.open()
     student.expect_text("We can’t connect. Check your internet connection and try again.")
     student.page.unroute("**/config.json")
+    student.page.route("**/student/app.js", lambda route: route.abort())
     student.page.get_by_role("button", name="Reload").click()
+    advice = student.page.get_by_text("Check your connection, then reload the page.")
+    expect(advice).to_be_hidden()
+    advice.evaluate("element => element.getAnimations()[0].finish()")  # ten seconds later
+    expect(advice).to_be_visible()
+    student.page.unroute("**/student/app.js")
+    student.page.reload()
     student.expect_heading("Choose your track")
 
 

@@ -61,8 +61,9 @@ def test_a_former_member_of_staff_sees_the_api_s_refusal(staff: Staff, sub: str)
 
 def test_a_local_sign_in_leads_to_the_requested_payment(staff: Staff, sub: str) -> None:
     payment_id = staff.create_and_pay(sub)
-    staff.page.goto(f"/console/#/payments/{payment_id}")
-    staff.expect_heading("Sign in")
+    with staff.page.expect_response("**/console/payment.js"):  # the views load while the sign-in is shown
+        staff.page.goto(f"/console/#/payments/{payment_id}")
+        staff.expect_heading("Sign in")
     staff.expect_accessible()
     staff.page.get_by_label("Email address").fill(f"{staff.sub}@example.org")
     staff.page.get_by_label("Role").select_option("admin")
