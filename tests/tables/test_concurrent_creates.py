@@ -18,7 +18,11 @@ from tests.limits import raise_limits
 from tests.tables.test_promotion_codes import create_code
 from tests.tables.test_sessions import open_session, payable_ids
 
-SEEDS = range(1, 5)
+SEEDS = [1, 2, *(pytest.param(seed, marks=pytest.mark.soak) for seed in (3, 4))]
+SIZES_AND_SEEDS = [
+    *((40, 1), (50, 4)),
+    *(pytest.param(size, seed, marks=pytest.mark.soak) for size, seed in ((40, 2), (40, 3), (50, 5), (50, 6))),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -93,7 +97,7 @@ def check_responses(creates: list[Create], responses: list[Response]) -> None:
 
 
 @pytest.mark.threads
-@pytest.mark.parametrize(("size", "seed"), [(40, 1), (40, 2), (40, 3), (50, 4), (50, 5), (50, 6)])
+@pytest.mark.parametrize(("size", "seed"), SIZES_AND_SEEDS)
 def test_concurrent_creates_of_every_kind_leave_one_payable_object_and_the_next_opens_exactly_one(
     tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch, seed: int, size: int
 ) -> None:
