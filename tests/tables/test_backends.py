@@ -46,6 +46,11 @@ def test_every_file_about_statements_is_compared_whole() -> None:
         assert {backend_of(f"{file}::test_{number}") for number in range(50)} == {COMPARED}
 
 
+def test_each_test_that_is_not_repeated_on_moto_exists() -> None:
+    assert {name for name, _ in functions()} >= conftest.NOT_ON_MOTO
+    assert {name.partition("::")[0] for name in conftest.NOT_ON_MOTO} <= ON_MOTO_TOO
+
+
 def test_every_test_with_threads_runs_on_dynamodb_local_alone() -> None:
     concurrent = ("ThreadPoolExecutor", "run_concurrently(", "threading.Thread(")
     with_threads = [name for name, source in functions() if any(call in source for call in concurrent)]
