@@ -8,6 +8,7 @@ import pytest
 from tests.unit.test_payment import PAID, payment
 from tuition.core import catalog, evidence, notes
 from tuition.core.errors import Unprocessable
+from tuition.core.refund_request import STATES
 
 
 @pytest.mark.parametrize(
@@ -51,3 +52,7 @@ def test_our_records_give_evidence_that_can_be_sent_whatever_the_student_s_addre
     paid = replace(payment(PAID), email="a\u202eb@example.org")
     draft = evidence.assembled(paid, catalog.tracks()["DP"], [], [], [])
     assert draft["customer_email_address"] == "ab@example.org"
+
+
+def test_evidence_has_words_for_each_state_of_a_refund_request() -> None:
+    assert set(evidence.REQUEST_STATES) == set(STATES)

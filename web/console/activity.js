@@ -78,7 +78,7 @@ function Member({ member, own }) {
 }
 
 function Actions({ actions }) {
-  return html`<div class="scroll" tabindex="0" role="region" aria-label="Actions"><table>
+  return html`<div class="scroll" tabindex="0" role="region" aria-label="Actions"><table class="activity">
     <caption class="visually-hidden">Actions, newest first</caption>
     <thead><tr><th scope="col">Time</th><th scope="col">Action</th><th scope="col">Payment</th><th scope="col">Student</th></tr></thead>
     <tbody>${actions.map((action, number) => html`<${Row} key=${number} action=${action} />`)}</tbody></table></div>`;

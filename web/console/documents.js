@@ -18,8 +18,9 @@ export function Documents({ payment }) {
 function IssuedDocuments({ id, refunded }) {
   const state = useResponse(() => get(`/admin/payments/${encodeURIComponent(id)}/documents`), [id, refunded]);
   const empty = ({ documents }) => !documents.length && html`<p>Stripe has no invoice for this payment.</p>`;
-  return html`<${WhenLoaded} of=${state} empty=${empty}>${({ documents }) => html`<div class="scroll"><table>
-    <thead><tr><th>Document</th><th>Date</th><th class="right">Amount</th><th>Refund</th><th>Links</th></tr></thead>
+  return html`<${WhenLoaded} of=${state} empty=${empty}>${({ documents }) => html`<div class="scroll" tabindex="0" role="region" aria-labelledby="documents"><table>
+    <caption class="visually-hidden">Invoice and credit notes</caption>
+    <thead><tr><th scope="col">Document</th><th scope="col">Date</th><th scope="col" class="right">Amount</th><th scope="col">Refund</th><th scope="col">Links</th></tr></thead>
     <tbody>${documents.map((one) => html`<${Row} key=${one.id} document=${one} />`)}</tbody></table></div>`}<//>`;
 }
 

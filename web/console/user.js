@@ -63,6 +63,14 @@ function PurchasesDialog({ id, decision, ready, done }) {
   <//>`;
 }
 
+const DECIDED = { allow: "Allowed", block: "Blocked" };
+
+/** The name of a block of purchases: a decision of staff (`staff:3`), declines (`declines:…`), or a lost dispute. */
+function blockName(id) {
+  if (id.startsWith("staff:")) return "A decision of staff";
+  return id.startsWith("declines:") ? "Declined payments" : html`Lost dispute <${Id} id=${id} />`;
+}
+
 /** Whether the user may buy, what blocks them, and how many disputes and refunds they have had. */
 function Purchases({ user, staff }) {
   const { purchases, history, refunded_payments: refunded } = user;
@@ -70,8 +78,8 @@ function Purchases({ user, staff }) {
   const next = blocked ? "allow" : "block";
   return html`<section class="panel"><h2>Purchases</h2><dl>
     <div><dt>May buy</dt><dd>${user.erasure ? "No, because the data are erased, or will be" : blocked ? "No, until staff allow it" : "Yes"}</dd></div>
-    ${blocked && html`<div><dt>Blocked by</dt><dd>${blocking.map((one) => html`<${Id} key=${one} id=${one} /> `)}</dd></div>`}
-    ${decision && html`<div><dt>Last decision</dt><dd>${decision.decision} <${Time} at=${decision.at} /> ${decision.note}</dd></div>`}
+    ${blocked && html`<div><dt>Blocked by</dt><dd>${blocking.map((one) => html`<span key=${one}>${blockName(one)} </span>`)}</dd></div>`}
+    ${decision && html`<div><dt>Last decision</dt><dd>${DECIDED[decision.decision]} <${Time} at=${decision.at} /> ${decision.note}</dd></div>`}
     <div><dt>Disputes</dt><dd>${history.disputes}, ${history.disputes_lost} lost</dd></div>
     <div><dt>Refunds</dt><dd>${history.refunds}</dd></div>
     ${Object.entries(refunded).map(([track, count]) => html`<div key=${track}><dt>Refunded payments for ${track}</dt><dd>${count}</dd></div>`)}

@@ -11,6 +11,7 @@ from tuition.core.catalog import Track
 from tuition.core.errors import Unprocessable
 from tuition.core.money import Money
 from tuition.core.payment import Payment
+from tuition.core.refund_request import State
 
 FIELDS = (
     *("product_description", "customer_name", "customer_email_address", "billing_address", "service_date"),
@@ -27,6 +28,18 @@ MAX_BYTES = 300_000
 """Of all fields together in UTF-8: a draft is one item of at most 400 KB."""
 MAX_BODY_BYTES = 1_000_000
 """Of a request with a draft: JSON may write a character of two bytes as six."""
+REQUEST_STATES: Mapping[State, str] = {
+    "awaiting_approval": "not decided yet",
+    "declined": "declined",
+    "submitting": "the refund is under way",
+    "pending": "the refund is under way",
+    "succeeded": "refunded",
+    "rejected": "the refund was not possible",
+    "failed": "the refund failed",
+    "superseded": "another refund was made instead",
+    "withdrawn": "the student withdrew the request",
+}
+"""The state of a refund request in words, as the bank's staff read them."""
 MAX_LINES = 150
 """Of the list of records in one field. The newest are left out, because a dispute is about the purchase."""
 
@@ -97,13 +110,20 @@ def _product(track: Track) -> str:
 
 
 def _access(records: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return when the enrollment changed, by the records that changed it."""
+    """Return when access began and ended, by the records that changed the enrollment."""
     lines = []
     for record in records:
         change = record["transition"].get("enrollment")
-        if isinstance(change, Mapping) and change.get("from") != change.get("to"):
-            lines.append(f"{record['at']}: enrollment {change.get('from') or 'none'} -> {change.get('to')}")
+        before, after = (change.get("from"), change.get("to")) if isinstance(change, Mapping) else (None, None)
+        if "ENROLLED" in (before, after) and before != after:
+            has = "got access to the course" if after == "ENROLLED" else "lost access to the course"
+            lines.append(f"{_time(record['at'])}: the student {has}")
     return lines
+
+
+def _time(at: str) -> str:
+    """Return a time as the bank's staff read it: `2026-11-29 18:00 UTC`."""
+    return f"{at[:10]} {at[11:16]} UTC"
 
 
 def _progress(projects: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -120,25 +140,27 @@ def _terms(payment: Payment) -> str:
     agreed = payment.facts.agreed
     if agreed is None:
         return ""
-    return f"The student agreed to the terms, version {agreed.version}, on {timestamps.iso(agreed.at)}."
+    return f"The student agreed to the terms, version {agreed.version}, on {_time(timestamps.iso(agreed.at))}."
 
 
 def _refunds(payment: Payment) -> str:
     if not payment.requests:
         return "The student has requested no refund."
     return "\n".join(
-        f"{one.at}: refund of {Money(one.amount, payment.currency)} requested: {one.state}" for one in payment.requests
+        f"{_time(one.at)}: refund of {Money(one.amount, payment.currency)} requested; {REQUEST_STATES[one.state]}"
+        for one in payment.requests
     )
 
 
 def _purchase(payment: Payment) -> list[str]:
     method = payment.payment_method or {}
     card = " ".join(str(method[name]) for name in ("type", "brand", "last4") if method.get(name))
-    lines = [f"Order {payment.payment_id}, created {payment.created_at}, paid {payment.paid_at}: {payment.money}."]
+    paid = f"paid {_time(payment.paid_at)}" if payment.paid_at else "not paid"
+    lines = [f"Order {payment.payment_id}, created {_time(payment.created_at)}, {paid}: {payment.money}."]
     lines += [f"Paid with {card}."] if card else []
     lines += ["The payer was asked for 3-D Secure."] if payment.facts.challenges else []
     return lines + ([f"Receipt: {payment.receipt_url}"] if payment.receipt_url else [])
 
 
 def _emails(emails: Iterable[tuple[str, str]]) -> list[str]:
-    return [f"{at}: email {kind.replace('_', ' ')} sent to the student" for at, kind in emails]
+    return [f"{_time(at)}: email {kind.replace('_', ' ')} sent to the student" for at, kind in emails]

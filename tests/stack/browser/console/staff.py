@@ -17,6 +17,7 @@ SCREENSHOTS = DARK_SCREENSHOTS | {
     "refund",
     "attention",
     "disputes",
+    "evidence",
     "quarantine",
     "user",
     "export-done",

@@ -51,7 +51,7 @@ def test_notes_are_written_without_the_mouse_and_the_day_s_activity_names_them(s
     staff.running.until(wrote, "the activity of the member of staff")
     staff.open("#/activity")
     table = staff.main.get_by_role("table")
-    for text in ("Wrote a note", "Changed tags", "Looked at personal data of 1 person"):
+    for text in ("Wrote a note", "Changed tags", "Read personal data of 1 person"):
         expect(table).to_contain_text(text)
     expect(staff.main.get_by_label("Member of staff")).to_have_value(staff.sub)
     for width in (1440, 320):
@@ -59,4 +59,4 @@ def test_notes_are_written_without_the_mouse_and_the_day_s_activity_names_them(s
         staff.expect_accessible()
         staff.take_screenshot(f"activity-{width}")
     staff.main.get_by_label("Day (UTC)").fill("2026-01-01")
-    staff.expect_text("Nothing on this day")
+    staff.expect_text("No activity on this day")
