@@ -24,7 +24,7 @@ from stripe_simulator.errors import NoAnswer, StripeError, validation_error
 from stripe_simulator.expand import check_paths, expand
 from stripe_simulator.masking import mask_params, mask_text
 from stripe_simulator.params import check, parse_form, path_param
-from stripe_simulator.resources import payment_intents, setup_intents
+from stripe_simulator.resources import payment_intents, payment_methods, setup_intents
 from stripe_simulator.response import Response
 from stripe_simulator.routes import EXPAND_ONLY, PUBLISHABLE, ROUTES
 from stripe_simulator.store import Object, public_fields
@@ -32,7 +32,11 @@ from stripe_simulator.unsupported_paths import refusal_of
 from stripe_simulator.version import API_VERSION, family_of
 from stripe_simulator.webhooks import Webhooks
 
-FOR_BROWSER = {"payment_intent": payment_intents.for_browser, "setup_intent": setup_intents.for_browser}
+FOR_BROWSER = {
+    "payment_intent": payment_intents.for_browser,
+    "payment_method": payment_methods.for_browser,
+    "setup_intent": setup_intents.for_browser,
+}
 """The fields of an error that a publishable key may see only in part."""
 LOGGED_ERROR_FIELDS = ("type", "code", "decline_code", "message", "param")
 MAX_LOGGED_HEADER = 255

@@ -223,7 +223,10 @@ def _visible(call: Call, intent: Object) -> Object:
 
 def for_browser(intent: Object) -> Object:
     """Return the fields that a publishable key may see: neither the customer nor the metadata."""
-    return {name: intent[name] for name in BROWSER_FIELDS}
+    fields, error = {name: intent[name] for name in BROWSER_FIELDS}, intent["last_payment_error"]
+    if error:
+        fields["last_payment_error"] = error | {"payment_method": payment_methods.for_browser(error["payment_method"])}
+    return fields
 
 
 def retrieve(call: Call) -> Object:

@@ -43,6 +43,11 @@ def take_step(method: Object) -> str | None:
     return steps.pop(0) if steps else None
 
 
+def has_step(method: Object) -> bool:
+    """Return whether the control API has set what the next attempt does."""
+    return bool(method.get("_next"))
+
+
 def set_steps(method: Object, steps: Any) -> None:
     """Set the behavior of the next attempts. Raises StripeError for a step that the method's type does not have."""
     steps_of_type = cards.CARD_STEPS if method["type"] == "card" else cards.DEBIT_STEPS
@@ -66,6 +71,12 @@ def has_expired(account: Account, method: Object) -> bool:
 def is_blocked(method: Object) -> bool:
     """Return whether the method is a bank account that Stripe has blocked."""
     return bool((method[method["type"]].get("status_details") or {}).get("blocked"))
+
+
+def for_browser(method: Object) -> Object:
+    """Return the fields that a publishable key may see: not whether a bank account is blocked."""
+    bank = method.get("us_bank_account")
+    return method if bank is None else method | {"us_bank_account": bank | {"status_details": None}}
 
 
 def block(account: Account, method: Object, reason: str | None) -> None:

@@ -76,6 +76,8 @@ def pay(
 ) -> None:
     """Try to pay the intent with the method. Raises StripeError 402 for a decline, which also changes the intent."""
     check_usable(account, intent, method)
+    if payment_methods.is_blocked(method) and not payment_methods.has_step(method):
+        raise _refuse_blocked_account(account, intent, method)
     if method["type"] == "card":
         mandates.refuse_for_card(intent, consent)
         mandate = None
@@ -88,8 +90,6 @@ def pay(
     intent["payment_method"] = method["id"]
     intent["next_action"] = None
     if mandate is not None:
-        if step is None and payment_methods.is_blocked(method):
-            raise _refuse_blocked_account(account, intent, method)
         _process(account, intent, method, str(behavior.settles), mandate)
         return
     if step is None and payment_methods.has_expired(account, method):

@@ -112,6 +112,8 @@ def _confirm(call: Call, setup: Object) -> None:
     if setup["customer"]:  # it may have been deleted: no method can be saved then (m)
         account.store.get_active("customer", setup["customer"], param="customer")
     method = account.store.get("payment_method", setup["payment_method"])
+    if payment_methods.is_blocked(method):
+        raise _refused(account, setup, method, {"code": cards.BLOCKED_CODE, "message": cards.BLOCKED_MESSAGE})
     if method["type"] != "card":
         setup["mandate"] = mandates.use(account, setup, method, mandates.consent_of(call))["id"]
     step = payment_methods.take_step(method) if method["type"] == "card" else None
@@ -136,8 +138,6 @@ def _must_authenticate(setup: Object, method: Object, step: str | None) -> bool:
 
 def _finish(account: Account, setup: Object, method: Object) -> None:
     step = setup.get("_step")
-    if method["type"] != "card" and payment_methods.is_blocked(method):
-        raise _refused(account, setup, method, {"code": cards.BLOCKED_CODE, "message": cards.BLOCKED_MESSAGE})
     reason = payment_methods.refusal_to_save(account, method, payment_methods.behavior(method, step), step)
     if reason is not None:
         code, message = cards.MESSAGES[reason]
@@ -220,7 +220,11 @@ def _visible(call: Call, setup: Object) -> Object:
 
 def for_browser(setup: Object) -> Object:
     """Return the fields that a publishable key may see: neither the customer nor the metadata."""
-    return {name: value for name, value in setup.items() if name not in HIDDEN_FROM_BROWSERS}
+    fields = {name: value for name, value in setup.items() if name not in HIDDEN_FROM_BROWSERS}
+    error = setup["last_setup_error"]
+    if error:
+        fields["last_setup_error"] = error | {"payment_method": payment_methods.for_browser(error["payment_method"])}
+    return fields
 
 
 def confirm(call: Call) -> Object:

@@ -10,7 +10,7 @@ import stripe
 from stripe_simulator.server import Simulator
 from tests.stripe.conftest import control
 from tests.stripe.test_contract import DEBIT, create_session, pay
-from tests.stripe.test_saved_methods import charge, save, set_next
+from tests.stripe.test_saved_methods import charge, confirm_in_browser, save, set_next
 from tests.stripe.test_simulator_flows import submit
 
 IBAN: Any = {"type": "sepa_debit", "sepa_debit": {"iban": "AT611904300234573201"}}
@@ -330,6 +330,10 @@ def test_an_account_that_returns_a_debit_for_good_is_blocked(
     assert client.v1.events.list({"type": "setup_intent.setup_failed"}).data[0].data.object["id"] == (
         failed.setup_intent.id
     )
+    assert len(simulator.store.objects["mandate"]) == 1
+    shown = confirm_in_browser(simulator, client.v1.payment_intents.retrieve(intent.id), payment_method=method).json()
+    holders = (shown["error"], shown["error"]["payment_intent"]["last_payment_error"])
+    assert [one["payment_method"]["us_bank_account"]["status_details"] for one in holders] == [None, None]
     control(simulator, f"/_sim/payment_methods/{method}", {"blocked": None})
     assert status_details(client, method) is None
     assert charge(client, method, customer).status == "processing"
@@ -347,7 +351,8 @@ def test_an_account_whose_customer_denies_two_debits_loses_its_mandate_and_is_bl
     assert pay(client, method, customer=customer, **SAVED, **OFFLINE).status == "processing"
     control(simulator, "/_sim/clock", {"advance_s": 3})
     assert status_details(client, method)["blocked"]["reason"] == "debit_not_authorized"
-    refused(client, method, REQUIRED, customer=customer, off_session=True)
+    assert client.v1.events.list({"type": "mandate.updated"}).data[0].data.object["status"] == "inactive"
+    refused_debit(client, method, customer)
 
 
 # --- pages of Stripe ---
