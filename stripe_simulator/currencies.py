@@ -84,7 +84,10 @@ def check_payout(amount: int, currency: str) -> None:
 
 
 def check_amount(amount: int, currency: str) -> None:
-    """Raise StripeError unless a payment of the amount is possible."""
+    """Raise StripeError unless a payment of the amount is possible.
+
+    https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts
+    """
     if amount <= 0:
         message = "Invalid positive integer" if amount else "This value must be greater than or equal to 1."
         raise validation_error(message, code="parameter_invalid_integer", param="amount")
