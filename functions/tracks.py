@@ -5,6 +5,7 @@ from typing import Any
 from tuition.api import Reply, Request, endpoint
 from tuition.core import catalog
 from tuition.settings import settings
+from tuition.views import offers
 
 
 @endpoint
@@ -14,6 +15,16 @@ def handler(_request: Request) -> Reply:
         "tracks": [_track_json(track) for track in catalog.for_sale()],
         "no_longer_sold": [
             {"track": track.track, "title": track.title} for track in catalog.tracks().values() if not track.sold
+        ],
+        "memberships": [
+            {
+                "membership": membership.membership,
+                "title": membership.title,
+                "summary": membership.summary,
+                "offers": listed,
+            }
+            for membership in catalog.memberships().values()
+            if membership.sold and (listed := offers.listed(membership))
         ],
         "publishable_key": config.stripe_publishable_key,
         "payment_method_types": list(config.payment_method_types),
@@ -44,4 +55,5 @@ def _track_json(track: catalog.Track) -> dict[str, Any]:
         "prerequisites": list(track.prerequisites),
         "questions": [question._asdict() for question in track.questions],
         "projects": projects,
+        "offers": offers.listed(track),
     }

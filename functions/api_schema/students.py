@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from api_schema.about import About, Amount, Currency, Cursor, IntentId, PaymentId, Text, Time, Track, Url
 from api_schema.payments import Document, Payment, RefundRequest
 from tuition.core import catalog, enrollment, erasure
+from tuition.core.offers import Every, Kind
 from tuition.core.payment import Status
 from tuition.intake.stripe_events import Outcome
 
@@ -64,6 +65,29 @@ class Question:
 
 
 @dataclass
+class ConsentText:
+    """The text to which a student agrees before they begin a plan."""
+
+    version: Annotated[str, About("It changes with the text.", examples=["2026-11-1f0c9a7be2"])]
+    text: Annotated[
+        str, About("Paragraphs of plain text, separated by line breaks.", examples=["You pay School of Data …"])
+    ]
+
+
+@dataclass
+class PlanOffer:
+    """A way to pay in several payments."""
+
+    offer: Annotated[str, About("Its name, unique for the track or membership.", examples=["4x"])]
+    kind: Annotated[Kind, About("`membership`: the one amount is paid again in each period, until it is canceled.")]
+    amounts: Annotated[list[Amount], About("The payments, the first of them now.", examples=[[12475, 37425]])]
+    total: Annotated[Amount, About("The sum of `amounts`.")]
+    currency: Currency
+    every: Annotated[Every, About("The time between two payments.", examples=["month"])]
+    consent: ConsentText
+
+
+@dataclass
 class TrackForSale:
     """A track that is for sale, with its price. Its texts are plain text."""
 
@@ -78,6 +102,17 @@ class TrackForSale:
     prerequisites: Annotated[list[str], About("The skills that a student needs before.", examples=[["Basic Python"]])]
     questions: list[Question]
     projects: list[Project]
+    offers: Annotated[list[PlanOffer], About("The ways to pay the price in installments.")]
+
+
+@dataclass
+class MembershipForSale:
+    """A membership: the right to begin any track, as long as it is paid."""
+
+    membership: Annotated[str, About("The code of the membership.", examples=["ALL"])]
+    title: Annotated[str, About(examples=["Membership"])]
+    summary: Annotated[str, About(examples=["Begin any track, and cancel when you like."])]
+    offers: list[PlanOffer]
 
 
 @dataclass
@@ -102,6 +137,7 @@ class Tracks:
 
     tracks: list[TrackForSale]
     no_longer_sold: list[NamedTrack]
+    memberships: Annotated[list[MembershipForSale], About("Empty where none is offered.")]
     publishable_key: Annotated[str, About("The key for Stripe.js.", examples=["pk_test_1"])]
     payment_method_types: Annotated[list[str], About("The accepted kinds of methods.", examples=[["card"]])]
     refund_window_days: Annotated[int, About("In so many days a refund is made at once.", examples=[14])]

@@ -5,6 +5,7 @@ import pytest
 from tuition.core import catalog, money
 from tuition.core.errors import UnknownTrack
 from tuition.core.money import Money
+from tuition.core.offers import PlanOffer
 
 
 def test_the_catalog_has_two_tracks_with_their_prices() -> None:
@@ -69,8 +70,8 @@ def test_a_malformed_catalog_is_rejected(correct: str, wrong: str) -> None:
 
 
 def test_a_track_is_sold_unless_the_file_says_otherwise() -> None:
-    assert catalog.parse(TRACK)["X"].sold
-    assert not catalog.parse(f"{TRACK}sold = false")["X"].sold
+    assert catalog.parse(TRACK).tracks["X"].sold
+    assert not catalog.parse(f"{TRACK}sold = false").tracks["X"].sold
     with pytest.raises(TypeError):
         catalog.parse(f'{TRACK}sold = "no"')
 
@@ -99,7 +100,7 @@ def test_a_catalog_has_one_currency_and_it_can_be_any_of_stripes() -> None:
     for currency in money.CURRENCIES:
         price = money.least_charge(currency)
         both = priced(price.amount, currency) + priced(price.amount, currency).replace("[X]", "[Y]")
-        assert [track.price for track in catalog.parse(both).values()] == [price, price]
+        assert [track.price for track in catalog.parse(both).tracks.values()] == [price, price]
     with pytest.raises(ValueError, match="prices in eur and usd, and it must have one currency"):
         catalog.parse(TRACK + priced(49_900, "eur").replace("[X]", "[Y]"))
 
@@ -109,6 +110,102 @@ def priced(amount: int, currency: str) -> str:
 
 
 def test_a_step_has_an_address_if_the_catalog_says_where_the_course_is() -> None:
-    assert catalog.parse(TRACK)["X"].step_url("x-1", "load") is None
+    assert catalog.parse(TRACK).tracks["X"].step_url("x-1", "load") is None
     course = 'course_url = "https://learn.example.org/x/{project}#{step}"'
-    assert catalog.parse(f"{TRACK}{course}")["X"].step_url("x-1", "load") == "https://learn.example.org/x/x-1#load"
+    assert (
+        catalog.parse(f"{TRACK}{course}").tracks["X"].step_url("x-1", "load") == "https://learn.example.org/x/x-1#load"
+    )
+
+
+# --- offers and memberships ---
+
+FOUR_TIMES = """
+[[X.offers]]
+offer = "4x"
+amounts = [12475, 12475, 12475, 12475]
+every = "month"
+"""
+MONTHLY = '12475]\nevery = "month"\n'
+MEMBERSHIP = """
+[memberships.ALL]
+title = "Membership"
+summary = "Begin any track."
+currency = "usd"
+
+[[memberships.ALL.offers]]
+offer = "monthly"
+amounts = [4900]
+every = "month"
+
+[[memberships.ALL.offers]]
+offer = "yearly"
+amounts = [49000]
+every = "year"
+"""
+
+
+def test_the_shipped_catalog_offers_no_plan_yet() -> None:
+    assert not any(track.offers for track in catalog.tracks().values())
+    assert not catalog.memberships()
+
+
+def test_a_track_has_offers_and_a_membership_is_beside_the_tracks() -> None:
+    whole = catalog.parse(TRACK + FOUR_TIMES + MEMBERSHIP)
+    assert list(whole.tracks) == ["X"]
+    assert whole.tracks["X"].offers == (PlanOffer("4x", (12475,) * 4, "usd", "month"),)
+    assert [(one.kind, one.total) for one in whole.tracks["X"].offers] == [("installments", Money(49_900, "usd"))]
+    membership = whole.memberships["ALL"]
+    assert (membership.title, membership.summary, membership.sold) == ("Membership", "Begin any track.", True)
+    assert [(one.offer, one.kind, one.total, one.every) for one in membership.offers] == [
+        ("monthly", "membership", Money(4_900, "usd"), "month"),
+        ("yearly", "membership", Money(49_000, "usd"), "year"),
+    ]
+    assert catalog.parse(TRACK).tracks["X"].offers == ()
+
+
+@pytest.mark.parametrize(
+    ("correct", "wrong", "problem"),
+    [
+        ("12475]", "12474]", "the amounts of the offer 4x of X add up to 498.99 USD, and not to 499.00 USD"),
+        ("[12475, 12475, 12475, 12475]", "[49900]", "the offer 4x of X must have 2 to 4 amounts, not 1"),
+        ("[12475, 12475, 12475, 12475]", "[9980, 9980, 9980, 9980, 9980]", "must have 2 to 4 amounts, not 5"),
+        ("[12475, 12475, 12475, 12475]", "[]", "must have 2 to 4 amounts, not 0"),
+        ("[12475, 12475, 12475, 12475]", "[49900, 0]", "amount 2 of the offer 4x of X, 0.00 USD, is less than the"),
+        ("[12475, 12475, 12475, 12475]", "[49, 49851]", "0.49 USD, is less than the least charge, 0.50 USD"),
+        ("[12475, 12475, 12475, 12475]", "[50000, -100]", "-1.00 USD, is less than the least charge, 0.50 USD"),
+        ("[12475, 12475, 12475, 12475]", "[24950.0, 24950.0]", "amount must be an int in minor units"),
+        ("[12475, 12475, 12475, 12475]", "12475", "the amounts of the offer 4x of X must be a list"),
+        (
+            MONTHLY,
+            MONTHLY.replace("month", "day"),
+            "every of the offer 4x of X must be week or 2 weeks or month, and not 'day'",
+        ),
+        (MONTHLY, MONTHLY.replace("month", "year"), "must be week or 2 weeks or month, and not 'year'"),
+        (MONTHLY, f"{MONTHLY}fee = 100\n", "an offer of X has the field fee, which is unknown"),
+        ('"4x"', '"full"', "an offer of X cannot have the name 'full'"),
+        ('"4x"', '"4 x"', "an offer of X cannot have the name '4 x'"),
+        ('"4x"', "4", "an offer of X cannot have the name 4"),
+        (FOUR_TIMES, FOUR_TIMES * 2, "X has two offers with the name 4x"),
+        (FOUR_TIMES, "offers = 4", "the offers of X must be a list of tables"),
+        ("[4900]", "[4900, 4900]", "the offer monthly of ALL must have one amount, that of every month"),
+        ("[4900]", "[10]", "amount 1 of the offer monthly of ALL, 0.10 USD, is less than the least charge, 0.50 USD"),
+        ('"year"', '"week"', "every of the offer yearly of ALL must be month or year, and not 'week'"),
+        ('"yearly"', '"monthly"', "ALL has two offers with the name monthly"),
+        ('currency = "usd"\n\n[[', 'currency = "eur"\n\n[[', "prices in eur and usd, and it must have one currency"),
+        ("memberships.ALL", "memberships.X", "a track and a membership have the code X"),
+    ],
+)
+def test_a_wrong_offer_does_not_load_and_the_error_names_it(correct: str, wrong: str, problem: str) -> None:
+    whole = TRACK + FOUR_TIMES + MEMBERSHIP
+    assert correct in whole
+    with pytest.raises((TypeError, ValueError)) as error:
+        catalog.parse(whole.replace(correct, wrong))
+    assert problem in str(error.value)
+
+
+def test_installments_load_in_every_currency_on_its_step() -> None:
+    for currency in money.CURRENCIES:
+        part = money.least_charge(currency).amount
+        amounts = FOUR_TIMES.replace("12475", str(part)).replace("[X", "[Y")
+        offers = catalog.parse(priced(4 * part, currency).replace("[X", "[Y") + amounts).tracks["Y"].offers
+        assert offers[0].payments == [Money(part, currency)] * 4

@@ -258,7 +258,7 @@ INIT_LOADS: dict[str, set[str]] = {
     "release_check": APPLY | {"intake.release_check"},
     "request_refund": SYNC | {"payments.refunds", "storage.limits", "views.payment_json"},
     "staff_groups": set(),
-    "tracks": set(),
+    "tracks": {"payments.offers", "views.offers"},
     "webhook": APPLY,
 }
 """The modules outside `core` and the edge that each function loads at INIT."""

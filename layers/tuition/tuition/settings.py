@@ -48,6 +48,7 @@ class Settings:
     webhook_version: str = ""
     payment_method_types: tuple[str, ...] = ("card", "us_bank_account")
     consumer_region: str = "US"
+    plan_regions: tuple[str, ...] = ("US",)
     refund_window_days: int = 14
     support_contact: str = ""
     terms_version: str = ""

@@ -1,4 +1,7 @@
-"""The catalog: the tracks, their prices and projects, and whether they are sold. Read once from `catalog.toml`."""
+"""The catalog: the tracks, their prices and projects, whether they are sold, and the memberships.
+
+It is read once from `catalog.toml`.
+"""
 
 import tomllib
 from collections.abc import Mapping
@@ -8,8 +11,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from tuition.core import offers
 from tuition.core.errors import UnknownTrack
 from tuition.core.money import Money, charge_problem
+from tuition.core.offers import PlanOffer
 
 
 class Step(NamedTuple):
@@ -45,6 +50,8 @@ class Track:
 
     `course_url` is where its students learn, empty if the pages do not know it. `{project}` and `{step}` in it stand
     for the codes of a step.
+
+    `offers` are the ways to pay the price in installments.
     """
 
     track: str
@@ -59,16 +66,47 @@ class Track:
     projects: tuple[Project, ...]
     sold: bool = True
     course_url: str = ""
+    offers: tuple[PlanOffer, ...] = ()
 
     def step_url(self, project: str, step: str) -> str | None:
         """Return the address of a step in the course; None if the catalog has none."""
         return self.course_url.replace("{project}", project).replace("{step}", step) or None
 
 
+@dataclass(frozen=True)
+class Membership:
+    """A membership: the right to begin any track, as long as it is paid. `membership` is its code.
+
+    One that is no longer sold is not offered. Its members keep it.
+    """
+
+    membership: str
+    title: str
+    summary: str
+    offers: tuple[PlanOffer, ...]
+    sold: bool = True
+
+
+class Catalog(NamedTuple):
+    """The tracks and memberships by their code, in the order of the file."""
+
+    tracks: Mapping[str, Track]
+    memberships: Mapping[str, Membership]
+
+
 @cache
+def _catalog() -> Catalog:
+    return parse((Path(__file__).parent / "catalog.toml").read_text(encoding="utf-8"))
+
+
 def tracks() -> Mapping[str, Track]:
     """Return every track by its code (`DP`, `FSD`), in the order of the file, also those that are no longer sold."""
-    return MappingProxyType(parse((Path(__file__).parent / "catalog.toml").read_text(encoding="utf-8")))
+    return _catalog().tracks
+
+
+def memberships() -> Mapping[str, Membership]:
+    """Return every membership by its code, in the order of the file, also those that are no longer sold."""
+    return _catalog().memberships
 
 
 def for_sale() -> list[Track]:
@@ -83,25 +121,42 @@ def find(code: object) -> Track:
     raise UnknownTrack(code, tuple(track.track for track in for_sale()))
 
 
-def parse(toml: str) -> dict[str, Track]:
-    """Return the tracks of a catalog in TOML. Raises `KeyError` or `TypeError` if its structure is wrong.
+def parse(toml: str) -> Catalog:
+    """Return the catalog in TOML. Raises `KeyError` or `TypeError` if its structure is wrong.
 
-    `prerequisites`, `questions` and `course_url` may be left out. A text that is empty is a `TypeError` too. A price
-    that Stripe cannot charge is a `ValueError`, and so is a second currency: students and staff see sums of several
-    tracks.
+    `prerequisites`, `questions`, `course_url`, `offers` and `memberships` may be left out. A text that is empty is a
+    `TypeError` too. A price or an installment that Stripe cannot charge is a `ValueError`, and so is a second currency:
+    students and staff see sums of several tracks.
     """
-    tracks = {code: _track(code, entry) for code, entry in tomllib.loads(toml).items()}
-    currencies = sorted({track.price.currency for track in tracks.values()})
+    entries = tomllib.loads(toml)
+    members = {code: _membership(code, entry) for code, entry in entries.pop("memberships", {}).items()}
+    tracks = {code: _track(code, entry) for code, entry in entries.items()}
+    if both := sorted(members.keys() & tracks.keys()):
+        raise ValueError(f"a track and a membership have the code {both[0]}")
+    prices = [track.price for track in tracks.values()]
+    prices += [offer.total for membership in members.values() for offer in membership.offers]
+    currencies = sorted({price.currency for price in prices})
     if len(currencies) > 1:
         raise ValueError(f"the catalog has prices in {' and '.join(currencies)}, and it must have one currency")
-    return tracks
+    return Catalog(MappingProxyType(tracks), MappingProxyType(members))
+
+
+def _membership(code: str, entry: Mapping[str, Any]) -> Membership:
+    return Membership(
+        membership=code,
+        title=_text(entry["title"]),
+        summary=_text(entry["summary"]),
+        offers=offers.memberships(entry["offers"], code, entry["currency"]),
+        sold=_flag(entry, "sold"),
+    )
 
 
 def _track(code: str, entry: Mapping[str, Any]) -> Track:
+    price = _chargeable(Money(entry["amount"], entry["currency"]), f"the price of {code}")
     return Track(
         track=code,
         title=entry["title"],
-        price=_chargeable(Money(entry["amount"], entry["currency"]), f"the price of {code}"),
+        price=price,
         summary=_text(entry["summary"]),
         level=_text(entry["level"]),
         duration=_text(entry["duration"]),
@@ -116,6 +171,7 @@ def _track(code: str, entry: Mapping[str, Any]) -> Track:
         ),
         sold=_flag(entry, "sold"),
         course_url=_course_url(entry.get("course_url", "")),
+        offers=offers.installments(entry.get("offers", []), code, price),
     )
 
 

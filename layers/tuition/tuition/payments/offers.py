@@ -1,0 +1,21 @@
+"""What holds for a plan that is begun now: its rules, the text to which its student agrees, and where it is offered."""
+
+from tuition.core.catalog import Membership, Track
+from tuition.core.consent import Consent, School, consent
+from tuition.core.offers import PlanOffer, PlanRules
+from tuition.settings import settings
+
+RULES = PlanRules()
+"""The rules of every plan that is begun now."""
+
+
+def are_listed() -> bool:
+    """Whether plans are offered to the school's students: their consumer law must be one for which it planned them."""
+    return settings().consumer_region in settings().plan_regions
+
+
+def consent_of(product: Track | Membership, offer: PlanOffer) -> Consent:
+    """Return the text of an offer of this track or membership, as the school's settings are now."""
+    config = settings()
+    school = School(config.school_name, config.support_contact, config.terms_url, config.refund_days, config.is_eu)
+    return consent(offer, product.title, school, RULES)
