@@ -58,7 +58,7 @@ run: venv ## run the local stack; ARGS="--api-port 9000 --stripe-port 9001 --aws
 
 .PHONY: demo
 demo: venv ## make one purchase and print each step, on the running stack or on a new one
-	@exec $(PYTHON) -m local.demo $(ARGS)
+	@PYTHONPATH=layers/tuition exec $(PYTHON) -m local.demo $(ARGS)
 
 .PHONY: reconcile
 reconcile: .venv/.made ## find changes at Stripe that no webhook delivered; ARGS="--from 2026-11-01 --to 2026-11-23" for a range
@@ -86,7 +86,7 @@ retention: .venv/.made ## show the payments that the yearly deletion has listed;
 
 .PHONY: audit
 audit: .venv/.made ## compare our books with Stripe's; ARGS="--from 2026-11-01 --to 2026-11-23" for a range
-	@exec $(PYTHON) -m local.audit $(ARGS)
+	@PYTHONPATH=layers/tuition exec $(PYTHON) -m local.audit $(ARGS)
 
 .PHONY: replay
 replay: .venv/.made ## publish audit records again, day by day; ARGS="--payment pay_…" or "--day 2026-11-23" for a part
