@@ -10,7 +10,7 @@ from tests.stack import checkers
 from tests.stack.conftest import Running
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _check_invariants(running: Running) -> Iterator[None]:
     yield
     checkers.check(running)
