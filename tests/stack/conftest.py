@@ -19,9 +19,9 @@ from tests.stripe_requests import request_log
 WAIT_S = 60.0
 RECORDER = Path(__file__).parent / "ministack_recorder.py"
 EARLY = (
-    *("test_privacy.py", "test_roles.py", "test_events.py", "test_emails.py", "test_erasure.py", "test_search.py"),
-    *("test_analytics.py", "test_archive.py", "test_digests.py", "test_rare_calls.py", "test_random_purchases.py"),
-    *("test_stories.py", "test_checkout.py"),
+    *("test_random_purchases.py", "test_privacy.py", "test_roles.py", "test_events.py", "test_emails.py"),
+    *("test_erasure.py", "test_search.py", "test_analytics.py", "test_archive.py", "test_digests.py"),
+    *("test_rare_calls.py", "test_stories.py", "test_checkout.py"),
 )
 """Files whose tests read, replay, sync, audit, recount or compare all payments of the stack: run while there are few.
 Those that cost most per payment come first."""

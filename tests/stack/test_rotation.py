@@ -19,6 +19,8 @@ from tuition.intake.stripe_events import EVENT_TYPES
 
 OWN_KEY, NEW_KEY = "sk_test_tests00000000", "rk_test_rotated0000000"
 """Keys that the tests add at the simulator: their own, and the one that the functions get."""
+PAUSE_S = 0.5
+"""Between two students, because later tests read what all of them have bought."""
 
 
 class QuietWorld(World):
@@ -45,7 +47,7 @@ class Students:
 
     def _work(self) -> None:
         number = 0
-        while not self._stopped.is_set():
+        while not self._stopped.wait(PAUSE_S):
             number += 1
             try:
                 self.buy(f"rotation-{number}")
