@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -26,7 +27,10 @@ def run(running: Running, name: str, *arguments: str, process: bool = False) -> 
     with running_file(running.ready):
         if process:
             command = [sys.executable, "-m", f"local.{name}", *values]
-            return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+            environment = os.environ | {"PYTHONPATH": "layers/tuition"}  # as in the Makefile
+            return subprocess.run(
+                command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
+            )
         return _call(name, values)
 
 
