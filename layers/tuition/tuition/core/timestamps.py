@@ -84,3 +84,31 @@ def months_between(first: str, last: str) -> list[str]:
 def day_after(day: str, days: int = 1) -> str:
     """Return the day that is so many days later."""
     return (date.fromisoformat(day) + timedelta(days=days)).isoformat()
+
+
+def is_day(text: object) -> bool:
+    """Whether a text is a day such as `2026-11-23`."""
+    try:
+        return isinstance(text, str) and date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
+def days_between(first: str, last: str) -> int:
+    """Return how many days a day is after another."""
+    return (date.fromisoformat(last) - date.fromisoformat(first)).days
+
+
+def months_after(day: str, months: int) -> str:
+    """Return the same day of a later month: its last day if the month is shorter, as 28 February after 31 January."""
+    start = date.fromisoformat(day)
+    years, month = divmod(start.month - 1 + months, 12)
+    first = date(start.year + years, month + 1, 1)
+    last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+    return first.replace(day=min(start.day, last.day)).isoformat()
+
+
+def start_of(day: str, zone: str) -> int:
+    """Return the epoch seconds at which a day starts in a time zone."""
+    first = date.fromisoformat(day)
+    return int(datetime(first.year, first.month, first.day, tzinfo=zone_info(zone)).timestamp())

@@ -1,0 +1,67 @@
+"""The schedule of a plan as students and staff see it: one row for each installment."""
+
+from typing import Literal, NamedTuple
+
+from tuition.core import plan_methods, plan_schedule
+from tuition.core.plan import Plan
+
+State = Literal["paid", "processing", "due", "failed", "upcoming", "waived", "lost"]
+
+
+class Installment(NamedTuple):
+    """An installment. `due` is when it is or was due, `collect` the announced day of its charge, if it is announced.
+
+    `amount` is in minor units. `payment_id` is the payment that paid it, else the newest that was made for it.
+    `failure` is the code of its newest decline, while it is not paid.
+    """
+
+    seq: int
+    due: str | None
+    collect: str | None
+    amount: int
+    state: State
+    payment_id: str | None
+    failure: str | None
+
+
+def installments(plan: Plan) -> list[Installment]:
+    """Return the installments in their order. Of an endless plan: those that were paid, and the next one."""
+    last = max([*plan.covered, *plan.waived, *plan.owed], default=0) if plan.terms.endless else len(plan.terms.amounts)
+    return [_installment(plan, seq) for seq in range(1, last + 1)]
+
+
+def _installment(plan: Plan, seq: int) -> Installment:
+    state = _state(plan, seq)
+    payments = plan.covering(seq)
+    paying = [key for key in payments if plan.parts[key].pays]
+    collect = plan_schedule.collection_day(plan, seq) if seq in plan.owed else None
+    return Installment(
+        seq=seq,
+        due=plan_schedule.due_day(plan, seq),
+        collect=collect,
+        amount=plan.terms.amount_of((seq,)).amount,
+        state=state,
+        payment_id=next(iter([*reversed(paying), *payments]), None),
+        failure=_failure(plan, seq) if state in ("due", "failed") else None,
+    )
+
+
+def _state(plan: Plan, seq: int) -> State:
+    if seq in plan.covered:
+        return "paid"
+    if seq in plan.waived:
+        return "waived"
+    if seq in plan.processing:
+        return "processing"
+    if seq in plan.taken:
+        return "lost"
+    day = plan_schedule.collection_day(plan, seq)
+    if day is None or plan.terms.start_of(day) > plan.facts.observed:
+        return "upcoming"
+    return "failed" if _failure(plan, seq) else "due"
+
+
+def _failure(plan: Plan, seq: int) -> str | None:
+    """Return the code of the newest decline of an installment."""
+    failed = [(one.at, one.code) for one in plan_methods.failures(plan) if seq in one.seqs and one.code]
+    return max(failed)[1] if failed else None

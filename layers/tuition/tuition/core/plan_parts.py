@@ -1,0 +1,170 @@
+"""Parts: what one payment means for its plan. A part is a pure function of that payment, written with it.
+
+So a plan inherits from its payments that the order of events does not matter.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from tuition.core import payment as payments
+from tuition.core.facts import Charge
+from tuition.core.payment import Payment
+from tuition.core.stored import read
+
+MAX_DECLINES = 10
+"""The newest of a payment that its part has."""
+DO_NOT_TRY_AGAIN = "do_not_try_again"
+"""Stripe's advice that no further try with a method can succeed.
+
+Source: https://docs.stripe.com/declines#retrying-issuer-declines
+"""
+AUTHENTICATION_REQUIRED = "authentication_required"
+"""The code of a decline after which only the student can pay, on the page.
+
+Source: https://docs.stripe.com/declines/codes
+"""
+
+
+@dataclass(frozen=True)
+class Decline:
+    """A charge that failed, at the time `at` (epoch seconds), with Stripe's advice and the payment method's id."""
+
+    at: int
+    code: str | None = None
+    advice: str | None = None
+    method: str | None = None
+    type: str | None = None
+
+    @property
+    def forbids_a_try(self) -> bool:
+        """Whether a method must not be tried again after it, at least for the same installment."""
+        return self.advice == DO_NOT_TRY_AGAIN or self.code == AUTHENTICATION_REQUIRED
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """The meaning of a payment for its plan. Amounts are in minor units, times in epoch seconds.
+
+    `covers` are the installments that it was made for, `number` is its number in the plan, `amount` what was asked.
+    `settled` is what was received. It `agrees` if it is the amount asked, or staff accepted it. `refunded` counts as
+    for a payment; `refundable` is what can be refunded now. `refunds` are all refunds, those that failed too, by the
+    refund request that they were made for, else by their own id, with the time of each. `refunding`: one is being made.
+    `refund_failed`: the last one requested here failed. `requested`: a refund awaits the approval of staff. `lost` is
+    what disputes took. `disputed` are the times of its disputes, inquiries excepted. `withdrawn`: the student withdrew
+    from the contract. `method` and `method_type` are what paid it.
+    """
+
+    covers: tuple[int, ...]
+    number: int
+    amount: int
+    open: bool = False
+    processing: bool = False
+    settled: int | None = None
+    settled_at: int | None = None
+    agrees: bool = False
+    refunded: int = 0
+    refundable: int = 0
+    refunds: Mapping[str, int] = field(default_factory=dict)
+    refunding: bool = False
+    refund_failed: bool = False
+    requested: bool = False
+    lost: int = 0
+    dispute: Literal["open", "lost"] | None = None
+    disputed: Mapping[str, int] = field(default_factory=dict)
+    withdrawn: bool = False
+    method: str | None = None
+    method_type: str | None = None
+    declines: Mapping[str, Decline] = field(default_factory=dict)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it closed unpaid. Only its declines still mean something."""
+        return not self.open and self.settled is None
+
+    @property
+    def paid(self) -> bool:
+        """Whether the amount that was asked has been received, whatever became of it later."""
+        return self.settled is not None and self.agrees
+
+    @property
+    def pays(self) -> bool:
+        """Whether it covers its installments: it was paid, and no dispute took it. A refund leaves them covered."""
+        return self.paid and self.dispute != "lost"
+
+    @property
+    def payable(self) -> bool:
+        """Whether its student could pay it now."""
+        return self.open and not self.processing
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a dict for JSON, without empty fields."""
+        stored = {name: value for name, value in asdict(self).items() if value not in (None, False, {}, 0)}
+        if self.settled == 0:
+            stored["settled"] = 0
+        if self.declines:
+            stored["declines"] = {
+                key: {name: value for name, value in decline.items() if value is not None}
+                for key, decline in stored["declines"].items()
+            }
+        return stored
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> "Part":
+        """Return the part that `to_json` wrote."""
+        declines = {key: read(Decline, value) for key, value in stored.get("declines", {}).items()}
+        return read(cls, {"amount": 0, "number": 0, **stored, "covers": tuple(stored["covers"]), "declines": declines})
+
+
+def part_of(payment: Payment) -> Part | None:
+    """Return what a payment means for its plan; None if it closed unpaid, so that it means nothing any more.
+
+    Of one that closed unpaid, those declines stay after which a method must not be tried again.
+    """
+    facts = payment.facts
+    if payment.status == "CANCELED":
+        declines = {key: one for key, one in _declines(facts.charges).items() if one.forbids_a_try}
+        closed = Part(covers=payment.covers, number=payment.attempt, amount=payment.price.amount, declines=declines)
+        return closed if declines else None
+    paying = payment.charge[1] if payment.charge and payment.charge[1].status == "succeeded" else None
+    states = [request.state for request in payment.requests]
+    submitted = [state for state in states if state in ("submitting", "pending", "succeeded", "rejected", "failed")]
+    disputes = {key: one for key, one in facts.disputes.items() if one.status not in payments.INQUIRIES}
+    return Part(
+        covers=payment.covers,
+        number=payment.attempt,
+        amount=payment.price.amount,
+        open=payment.open,
+        processing=payment.status == "PROCESSING",
+        settled=facts.settled.amount if facts.settled else None,
+        settled_at=facts.settled.at if facts.settled else None,
+        agrees=payments.amount_agrees(payment) or (facts.settled is not None and facts.accepted),
+        refunded=payment.refund_amount,
+        refundable=payment.refundable_amount if payments.refund_refusal(payment) is None else 0,
+        refunds=_refunds(payment),
+        refunding="submitting" in states or "pending" in states,
+        refund_failed=bool(submitted) and submitted[-1] in ("rejected", "failed"),
+        requested="awaiting_approval" in states,
+        lost=payments.lost_amount(facts),
+        dispute=payments.dispute_state(facts),
+        disputed={key: one.created for key, one in sorted(disputes.items())},
+        withdrawn=facts.withdrawn is not None,
+        method=paying.payment_method if paying else None,
+        method_type=paying.type if paying else None,
+        declines=_declines(facts.charges),
+    )
+
+
+def _refunds(payment: Payment) -> dict[str, int]:
+    """Return when each refund was submitted. Several refunds of one request are one, from the first on."""
+    times: dict[str, int] = {}
+    for key, refund in sorted(payment.facts.refunds.items()):
+        name = refund.request or key
+        times[name] = min(times.get(name, refund.created), refund.created)
+    return dict(sorted(times.items()))
+
+
+def _declines(charges: Mapping[str, Charge]) -> dict[str, Decline]:
+    failed = sorted((charge.created, key) for key, charge in charges.items() if charge.status == "failed")
+    newest = [(key, charges[key]) for _, key in failed[-MAX_DECLINES:]]
+    return {key: Decline(one.created, one.code, one.advice, one.payment_method, one.type) for key, one in newest}
