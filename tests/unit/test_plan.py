@@ -256,6 +256,17 @@ def test_a_dispute_that_is_lost_again_after_an_appeal_suspends_again() -> None:
     assert story.plan.charged_off_session
 
 
+def test_a_payment_of_which_one_dispute_is_lost_and_another_open_is_lost_and_holds_every_charge() -> None:
+    story = running()
+    story.dispute(first_payment(story), "lost")
+    story.dispute(first_payment(story), "needs_response", "du_2")
+    assert (story.plan.status, story.plan.covered, story.plan.grants_access) == ("SUSPENDED", frozenset(), False)
+    story.pay("next")
+    assert (story.plan.status, story.plan.charged_off_session) == ("ACTIVE", False)
+    story.dispute(first_payment(story), "won", "du_2")
+    assert story.plan.charged_off_session
+
+
 # --- money back ---
 
 

@@ -130,7 +130,7 @@ def disputed_payment_that_was_lost_still_pays(patch: Patch) -> None:
 
 
 def refund_uncovers_its_installment(patch: Patch) -> None:
-    patch.setattr(Part, "pays", property(lambda self: self.paid and self.dispute != "lost" and not self.refunded))
+    patch.setattr(Part, "pays", property(lambda self: self.paid and not self.taken and not self.refunded))
 
 
 def newest_decision_is_the_last_by_its_id(patch: Patch) -> None:

@@ -34,8 +34,8 @@ class Plan(PlanBasis):
     """A plan as it was loaded, or as it would be after a merge.
 
     It is for one `track`, or for a `membership` by its code in the catalog. `attempt` is its number among the user's
-    attempts for the track; 0 for a membership. `version` counts its commits. `records` counts the records of its own
-    chain, `audit_head` is the hash of the newest. Times are RFC 3339 UTC.
+    attempts for it. `version` counts its commits. `records` counts the records of its own chain, `audit_head` is the
+    hash of the newest. Times are RFC 3339 UTC.
     """
 
     plan_id: str

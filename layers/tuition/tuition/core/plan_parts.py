@@ -51,8 +51,9 @@ class Part:
     for a payment; `refundable` is what can be refunded now. `refunds` are all refunds, those that failed too, by the
     refund request that they were made for, else by their own id, with the time of each. `refunding`: one is being made.
     `refund_failed`: the last one requested here failed. `requested`: a refund awaits the approval of staff. `lost` is
-    what disputes took. `disputed` are the times of its disputes, inquiries excepted. `withdrawn`: the student withdrew
-    from the contract. `method` and `method_type` are what paid it.
+    what disputes took, and `taken` says that one was lost. `dispute` is `open` while one is undecided, also beside one
+    that was lost. `disputed` are the times of its disputes, inquiries excepted. `withdrawn`: the student withdrew from
+    the contract. `method` and `method_type` are what paid it.
     """
 
     covers: tuple[int, ...]
@@ -70,6 +71,7 @@ class Part:
     refund_failed: bool = False
     requested: bool = False
     lost: int = 0
+    taken: bool = False
     dispute: Literal["open", "lost"] | None = None
     disputed: Mapping[str, int] = field(default_factory=dict)
     withdrawn: bool = False
@@ -90,7 +92,7 @@ class Part:
     @property
     def pays(self) -> bool:
         """Whether it covers its installments: it was paid, and no dispute took it. A refund leaves them covered."""
-        return self.paid and self.dispute != "lost"
+        return self.paid and not self.taken
 
     @property
     def payable(self) -> bool:
@@ -146,6 +148,7 @@ def part_of(payment: Payment) -> Part | None:
         refund_failed=bool(submitted) and submitted[-1] in ("rejected", "failed"),
         requested="awaiting_approval" in states,
         lost=payments.lost_amount(facts),
+        taken=bool(payments.lost_disputes(facts)),
         dispute=payments.dispute_state(facts),
         disputed={key: one.created for key, one in sorted(disputes.items())},
         withdrawn=facts.withdrawn is not None,
