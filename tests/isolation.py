@@ -31,7 +31,7 @@ ENVIRONMENT = {
 PACKAGE = "tuition"
 OF_THE_CODE = frozenset(
     {
-        "tuition.core.catalog.tracks",
+        "tuition.core.catalog._catalog",
         "tuition.core.stored._names",
         "tuition.core.timestamps.zone_info",
         "tuition.outbox.rendering._layout",

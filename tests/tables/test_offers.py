@@ -1,4 +1,4 @@
-"""What anyone sees of the catalog's offers and memberships, and in which regions they are listed."""
+"""The catalog's offers and memberships as anyone sees them, and the regions in which they are listed."""
 
 import pytest
 

@@ -47,7 +47,7 @@ def test_the_text_of_installments_says_what_is_charged_and_when_and_how_it_ends(
     assert text().split("\n") == [" ".join(paragraph.split()) for paragraph in WHOLE.split("\n\n")]
 
 
-def test_the_text_of_a_membership_says_that_it_goes_on_until_it_is_canceled() -> None:
+def test_the_text_of_a_membership_says_that_it_continues_until_it_is_canceled() -> None:
     paragraphs = text(MEMBERSHIP).split("\n")
     assert paragraphs[0] == (
         "You pay School of Data 49.00 USD for Data Professional now, and the same amount every month until you cancel."

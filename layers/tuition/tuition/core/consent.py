@@ -17,7 +17,7 @@ WORDING = "2026-11"
 
 
 class School(NamedTuple):
-    """What the text says about the school. `support`, the contact, and `terms_url` may be empty.
+    """The words of the text about the school. `support`, the contact, and `terms_url` may be empty.
 
     `refund_days` are those after the first payment in which a student gets their money back, and `is_eu` whether that
     is the right to withdraw from the contract.

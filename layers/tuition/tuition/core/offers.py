@@ -18,7 +18,7 @@ MAX_NAME_LENGTH = 20
 
 
 class PlanRules(NamedTuple):
-    """What holds for every plan that is begun now, in days.
+    """The rules of every plan that is begun now, in days.
 
     `retry_days`, `grace_days` and `give_up_days` count from the day of a charge. A charge is announced `notice_days`
     before it is made.

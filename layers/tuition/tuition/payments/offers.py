@@ -1,4 +1,4 @@
-"""What holds for a plan that is begun now: its rules, the text to which its student agrees, and where it is offered."""
+"""The rules of plans that are begun now, the text to which their students agree, and where plans are offered."""
 
 from tuition.core.catalog import Membership, Track
 from tuition.core.consent import Consent, School, consent

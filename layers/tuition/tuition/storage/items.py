@@ -52,7 +52,7 @@ class PaymentItem(Model):
     price = not_personal(JsonAttribute())
     first_purchase = not_personal(BooleanAttribute(null=True))
     status = not_personal(UnicodeAttribute())
-    track = not_personal(UnicodeAttribute(null=True))
+    track = not_personal(UnicodeAttribute())
     membership = not_personal(UnicodeAttribute(null=True))
     plan = not_personal(UnicodeAttribute(null=True))
     covers = not_personal(JsonAttribute(null=True))

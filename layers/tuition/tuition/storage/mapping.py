@@ -43,6 +43,7 @@ def payment_to_item(payment: Payment, now: float, attention: Sequence[AttentionR
     disputed, dispute_due = payments.dispute_listing(payment) or (None, None)
     refund_requested, refund_requested_at = payments.refund_request_listing(payment) or (None, None)
     columns: dict[str, Any] = {
+        "track": payment.product,  # a release that knows no memberships requires it
         "covers": list(payment.covers) or None,
         "price": {"amount": payment.price.amount, "currency": payment.price.currency},
         "first_purchase": payment.first_purchase or None,
@@ -81,7 +82,7 @@ def payment_from_item(item: PaymentItem) -> Payment:
     return Payment(
         payment_id=item.payment_id,
         user_id=item.user_id,
-        track=item.track,
+        track=None if item.membership else item.track,
         kind=kind,
         attempt=int(item.attempt),
         stripe_object_id=item.stripe_payment_intent if kind == "intent" else item.stripe_checkout_session,

@@ -42,7 +42,7 @@ def load_views(items: list[PaymentItem], *, with_doubles: bool = False) -> list[
 
     `with_doubles` adds the other payment of each track that was paid for twice.
     """
-    refs = {(item.user_id, item.track or item.membership) for item in items}
+    refs = {(item.user_id, item.track) for item in items}
     raw = dynamodb.batch_get({EnrollmentItem: [keys.enrollment_key(*ref) for ref in sorted(refs)]})
     enrollments = {(e.user_id, e.track): e for e in map(mapping.enrollment_from_raw, raw[EnrollmentItem])}
     doubled = {ref: enrollment.doubled for ref, enrollment in enrollments.items()}
@@ -52,7 +52,7 @@ def load_views(items: list[PaymentItem], *, with_doubles: bool = False) -> list[
         items = items + [item for item in others if not item.attention_open]  # the index lists all the rest
     views = []
     for item in items:
-        ref, payment = (item.user_id, item.track or item.membership), mapping.payment_from_item(item)
+        ref, payment = (item.user_id, item.track), mapping.payment_from_item(item)
         reasons = attention.unacknowledged(payment, double=payment.grantor in doubled.get(ref, []))
         enrollment = enrollments[ref].status if ref in enrollments else None
         views.append(PaymentView(payment, reasons, enrollment, item.check_at))
