@@ -322,7 +322,7 @@ def test_make_audit_compares_the_books_of_a_day(running: Running, token: str) ->
     books = running.staff("/books")
     assert result.returncode == (0 if books["equal"] else 1), result.stdout + result.stderr
     assert payment["payment_id"] not in [name for one in books["differences"] for name in one["ids"]]
-    assert f"{day} charge usd ours " in result.stdout
+    assert f"{day} charge: ours " in result.stdout and " USD, Stripe's " in result.stdout
     balance = running.staff(f"/payments/{payment['payment_id']}")["facts"]["balance"]
     assert balance is not None and balance["fee"] > 0, result.stdout + result.stderr
     assert balance["net"] + balance["fee"] == payment["amount"]
