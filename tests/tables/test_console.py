@@ -417,6 +417,7 @@ def test_a_payment_is_shown_with_all_its_fields_and_facts(tuition: Harness, stud
         "attention",
         "synced_at",
     }
+    derived |= {"plan", "covers", "membership"}  # of payment plans, which no student can begin yet
     renamed = {"payment_method", "stripe_payment_intent", "stripe_checkout_session", "stripe_charge_id"}
     assert columns - derived - renamed - {"stripe_customer_id"} <= shown_names
 
@@ -730,7 +731,7 @@ def test_a_partial_refund_based_on_an_outdated_amount_is_refused(
     half = {"amount": 20000, "reason": "half", "expected_refundable_amount": 49900}
     assert tuition.admin(admin, REFUND, half, payment_id=purchase["payment_id"]).status == 200
     again = tuition.admin(admin, REFUND, half, payment_id=purchase["payment_id"])
-    assert (again.status, "29900" in again.body["detail"]) == (409, True)
+    assert (again.status, "299.00 USD" in again.body["detail"]) == (409, True)
     rest = {"amount": 29900, "reason": "the rest", "expected_refundable_amount": 29900}
     response = tuition.admin(admin, REFUND, rest, payment_id=purchase["payment_id"])
     assert (response.status, response.body["payment"]["status"]) == (200, "REFUNDED")

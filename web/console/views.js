@@ -1,4 +1,5 @@
 // The views of staff, by their address. The modules of a view are loaded when it is first opened.
+import { imported } from "../shared/api.js";
 import { Empty, ErrorMessage, Loading } from "./components.js";
 import { useFocusOfView } from "./focus.js";
 import { html, useEffect, useState } from "./preact.js";
@@ -12,7 +13,7 @@ function later(load) {
   laterModules.push(load);
   return {
     async load() {
-      this.component = await load();
+      this.component = await imported(load());
     },
   };
 }
@@ -53,6 +54,11 @@ export function View({ path, query, staff }) {
     setError(undefined);
     return view.load().then(() => setLoads((count) => count + 1), setError);
   };
+  useEffect(() => {
+    if (!error) return undefined;
+    addEventListener("online", load);
+    return () => removeEventListener("online", load);
+  }, [error]);
   useEffect(() => {
     if (view && !view.component) load().then(() => setTimeout(loadAll, LOAD_ALL_MS));
   }, [view]);
