@@ -141,6 +141,11 @@ UNUSED: dict[Call, str] = {
     ("ReconcileFunction", "FailedRuns", "SendMessage"): SENDER,
     (
         "ReconcileFunction",
+        "LimitsTable",
+        "UpdateItem",
+    ): "a worker may count the decline: `tests/tables/test_fan_out.py`",
+    (
+        "ReconcileFunction",
         "ReconcileQueue",
         "SendMessage",
     ): "only for more than four tasks: `tests/tables/test_fan_out.py`",

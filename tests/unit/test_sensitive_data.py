@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from tests.sensitive_data import card_numbers, find_sensitive, passes_luhn
+from tests.sensitive_data import card_numbers, find_personal, find_sensitive, passes_luhn
 from tests.stored_data import problems, problems_of_items, problems_of_tables
 from tuition.core.audit import AuditEntry, Record
 from tuition.storage import mapping
@@ -58,6 +58,12 @@ def test_the_digits_of_hashes_and_uuids_are_not_found() -> None:
         hashed = hashlib.sha256(str(one).encode()).hexdigest()
         id_ = uuid.UUID(int=choose.getrandbits(128), version=4)
         assert card_numbers(f"{hashed} {id_} {id_.hex} key#{hashed} rr_{hashed[:20]}#") == []
+
+
+def test_an_address_is_found_unless_it_is_the_endpoint_of_an_aws_service() -> None:
+    assert find_personal("paid at https://pay.stripe.com/receipts/1") == ["a URL: https://"]
+    for quote in ('"', '\\"'):
+        assert find_personal(f"Read timeout on endpoint URL: {quote}http://127.0.0.1:4566/{quote}") == []
 
 
 def test_a_card_number_beside_a_hash_is_found() -> None:
