@@ -30,7 +30,7 @@ def expand() -> Callable[..., dict[str, Any]]:
     """Return a function that expands the template and resolves its parameters and conditions.
 
     An expansion takes a second, so each set of parameters is expanded once. Every caller gets its own copy, which JSON
-    makes in a tenth of the time of `deepcopy`.
+    makes faster than `deepcopy`.
     """
     expansions: dict[frozenset[tuple[str, str]], str] = {}
 

@@ -34,7 +34,7 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 def _check_invariants(request: pytest.FixtureRequest, running: Running) -> Iterator[None]:
     """Check the system's invariants after every eighth module that buys, and after the last one.
 
-    A check reads everything that all modules before it have written, so one after each would take a minute together.
+    A check reads everything that all modules before it have written, so one after each costs more with each module.
     """
     yield
     items = [item for item in request.session.items if FOLDER in item.path.parents]
