@@ -268,14 +268,17 @@ def test_no_log_and_no_kept_response_has_a_card_number_wherever_a_request_had_it
 
 
 def test_the_masks_read_a_long_text_of_digits_once() -> None:
-    """The masks of ten times the text take about ten times as long, not a hundred times."""
+    """The masks of ten times the text take about ten times as long, not a hundred times.
+
+    Of several measurements the shortest counts: other work on the machine only adds time.
+    """
 
     def seconds(count: int) -> float:
         started = time.process_time()
         assert mask_text("7 " * count).count("7") == count
         return time.process_time() - started
 
-    assert seconds(20_000) < 40 * max(seconds(2000), 0.001)
+    assert min(seconds(20_000) for _ in range(5)) < 40 * max(min(seconds(2000) for _ in range(5)), 0.001)
     assert mask_text(f"{'7' * 20_000} {NUMBER}") == f"{'7' * 20_000} ••••4242"
 
 
