@@ -34,17 +34,18 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local.deployed_function import CommandFailed, add_stack_options, local_connection, physical_id
 from tuition import clock
-from tuition.core import audit, retention, selling, timestamps
+from tuition.core import audit, plan_checks, retention, selling, timestamps
 from tuition.core import enrollment as enrollments
 from tuition.core.enrollment import Enrollment, Standing
 from tuition.core.facts import NO_FACTS
 from tuition.core.payment import Payment
-from tuition.core.refs import Grantor
+from tuition.core.plan import Plan
+from tuition.core.refs import Grantor, is_plan
 from tuition.storage import keys, mapping
 from tuition.storage.items import CustomerItem
 
 Item = dict[str, Any]
-TABLES = ("AuditTable", "PaymentsTable", "EnrollmentsTable", "CustomersTable", "CursorsTable")
+TABLES = ("AuditTable", "PaymentsTable", "PlansTable", "EnrollmentsTable", "CustomersTable", "CursorsTable")
 READS = 3
 """Times that a subject is read before a difference is a finding: a commit between two reads looks like one."""
 PAUSE_S = 0.5
@@ -63,6 +64,7 @@ MAX_SEQ = 2**53
 SCHEMA = """
 CREATE TABLE records (subject TEXT, seq INTEGER, hash TEXT, record TEXT);
 CREATE TABLE payments (payment_id TEXT PRIMARY KEY, user_id TEXT, summary TEXT) WITHOUT ROWID;
+CREATE TABLE plans (plan_id TEXT PRIMARY KEY, user_id TEXT, summary TEXT) WITHOUT ROWID;
 CREATE TABLE deleted (payment_id TEXT PRIMARY KEY, user_id TEXT) WITHOUT ROWID;
 CREATE TABLE blocked (user_id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE owners (subject TEXT PRIMARY KEY) WITHOUT ROWID;
@@ -100,6 +102,11 @@ class Tables:
             "Item"
         )
         return item
+
+    def plan(self, plan_id: str) -> Plan | None:
+        """Return a plan; None if it does not exist or cannot be read."""
+        item = self.get("PlansTable", keys.plan_key(plan_id))
+        return _plan(item) if item else None
 
     def partition(self, table: str, key: str, value: str) -> list[Item]:
         """Return the items of one hash key."""
@@ -183,6 +190,32 @@ class PaymentSummary(NamedTuple):
         return cls(*ids, erased, Standing(**standing), frozenset(lost), holds_first_purchase)
 
 
+class PlanSummary(NamedTuple):
+    """The parts of a plan that explain its user's enrollments. `products` are their codes."""
+
+    plan_id: str
+    user_id: str
+    products: tuple[str, ...]
+    erased: bool
+    standing: Standing
+
+    @classmethod
+    def of(cls, plan: Plan) -> PlanSummary:
+        """Return the summary of a plan."""
+        products = tuple(dict.fromkeys((plan.product, *plan.tracks)))
+        return cls(plan.plan_id, plan.user_id, products, plan.facts.erased, plan.standing)
+
+    def to_json(self) -> str:
+        """Return it as JSON."""
+        return json.dumps([*self[:4], asdict(self.standing)])
+
+    @classmethod
+    def from_json(cls, text: str) -> PlanSummary:
+        """Return the summary that `to_json` wrote."""
+        plan_id, user_id, products, erased, standing = json.loads(text)
+        return cls(plan_id, user_id, tuple(products), erased, Standing(**standing))
+
+
 class Verification:
     """One run over the tables. It keeps the items in a temporary database on disk."""
 
@@ -211,6 +244,7 @@ class Verification:
             raise NotVerified("the tables have no record and no payment")
         self._verify_payments()
         self._verify_deleted_payments()
+        self._verify_plans()
         self._verify_users()
         self._verify_customers()
         self._verify_selling()
@@ -295,6 +329,51 @@ class Verification:
             return f"the payment cannot be read ({type(error).__name__})"
         return _payment_problem(payment, self._tables.records(payment_id))
 
+    # --- plans ---
+
+    def _verify_plans(self) -> None:
+        for item in self._tables.scan("PlansTable"):
+            plan_id = item["plan_id"]["S"]
+            self._progress(f"plans verified, until {plan_id}")
+            plan, records = _plan(item), self._records_of(plan_id)
+            if plan is None or self._plan_problem(plan, records):
+                self._report_if_it_stays(plan_id, partial(self._plan_now, plan_id))
+            if plan is not None:
+                values = (plan_id, plan.user_id, PlanSummary.of(plan).to_json())
+                self._db.execute("INSERT OR REPLACE INTO plans VALUES (?, ?, ?)", values)
+        self._db.execute("CREATE INDEX plans_by_user ON plans (user_id)")
+
+    def _plan_now(self, plan_id: str) -> str | None:
+        item = self._tables.get("PlansTable", keys.plan_key(plan_id))
+        if item is None:
+            return None
+        plan = _plan(item)
+        return self._plan_problem(plan, self._tables.records(plan_id)) if plan else "the plan cannot be read"
+
+    def _plan_problem(self, plan: Plan, records: Iterable[Item]) -> str | None:
+        """Return why a plan is not what its records and payments lead to."""
+        of_user = [payment.payment_id for payment in self._payments_of(plan.user_id) if payment.grantor == plan.plan_id]
+        ids = dict.fromkeys([*plan.parts, *of_user])
+        payments = {payment_id: payment for payment_id in ids if (payment := self._tables.payment(payment_id))}
+        for payment_id in ids.keys() - payments.keys():
+            deleted = _deleted(payment_id, self._tables.records(payment_id))
+            payments |= {payment_id: deleted} if deleted else {}
+        shown = plan_checks.of_payments(plan, payments)
+        if shown.parts != plan.parts:
+            return f"its parts lead to {plan.status}, but its payments to {shown.status}"
+        return _why(plan_checks.broken(plan, _in_order(records)))
+
+    def _plans_of(self, user_id: str) -> list[PlanSummary]:
+        rows = self._db.execute("SELECT summary FROM plans WHERE user_id = ?", (user_id,))
+        return [PlanSummary.from_json(summary) for (summary,) in rows]
+
+    def _plans_now(self, user_id: str, items: Iterable[Item]) -> list[PlanSummary]:
+        """Read the plans of a user that this run has seen, and those that the user's enrollments name."""
+        ids = [plan.plan_id for plan in self._plans_of(user_id)]
+        ids += [grantor for item in items if _is_enrollment(item) for grantor in _standings(item) if is_plan(grantor)]
+        plans = [self._tables.plan(plan_id) for plan_id in dict.fromkeys(ids)]
+        return [PlanSummary.of(plan) for plan in plans if plan and plan.user_id == user_id]
+
     # --- payments that were deleted after their retention period ---
 
     def _verify_deleted_payments(self) -> None:
@@ -325,7 +404,8 @@ class Verification:
             self._progress(f"{self.users:,} users verified")
             items = list(group)
             payments = [*self._payments_of(user_id), *self._deleted_of(user_id)]
-            if _user_problem(user_id, items, payments, self._records_of(user_id)):
+            plans = self._plans_of(user_id)
+            if _user_problem(user_id, items, payments, plans, self._records_of(user_id)):
                 self._report_if_it_stays(user_id, partial(self._user_now, user_id))
         without = self._names(
             "INSERT INTO names SELECT user_id FROM (SELECT user_id FROM payments UNION SELECT user_id FROM deleted)"
@@ -337,7 +417,8 @@ class Verification:
     def _user_now(self, user_id: str) -> str | None:
         items = self._tables.user_items(user_id)
         living, deleted = self._payments_now(user_id, items)
-        return _user_problem(user_id, items, [*living, *deleted], self._tables.records(user_id))
+        plans = self._plans_now(user_id, items)
+        return _user_problem(user_id, items, [*living, *deleted], plans, self._tables.records(user_id))
 
     def _payments_now(self, user_id: str, items: Iterable[Item]) -> tuple[list[PaymentSummary], list[PaymentSummary]]:
         """Read the payments of a user that this run has seen, and those that the user's enrollments name.
@@ -345,7 +426,8 @@ class Verification:
         Those that were deleted come second, as their records show them.
         """
         ids = [payment_id for (payment_id,) in self._db.execute(IDS_OF_USER, (user_id,))]
-        ids += [payment_id for item in items if _is_enrollment(item) for payment_id in _standings(item)]
+        standings = (key for item in items if _is_enrollment(item) for key in _standings(item))
+        ids += [grantor for grantor in standings if not is_plan(grantor)]
         living, deleted = list[PaymentSummary](), list[PaymentSummary]()
         for payment_id in dict.fromkeys(ids):
             payment = self._tables.payment(payment_id)
@@ -388,6 +470,9 @@ class Verification:
             self._report_if_it_stays(subject, partial(self._orphan_now, subject))
 
     def _orphan_now(self, subject: str) -> str | None:
+        if is_plan(subject):
+            exists = self._tables.get("PlansTable", keys.plan_key(subject))
+            return self._plan_now(subject) if exists else "it has records, but the plan does not exist"
         if subject.startswith("pay_"):
             if self._tables.get("PaymentsTable", keys.payment_key(subject)):
                 return self._payment_now(subject)
@@ -491,6 +576,14 @@ def _deleted(payment_id: str, records: Iterable[Item]) -> Payment | None:
     return retention.deleted(payment_id, _in_order(records), timestamps.iso(clock.now()))
 
 
+def _plan(item: Item) -> Plan | None:
+    """Return the plan of an item; None if it cannot be read."""
+    try:
+        return mapping.plan_from_raw(item)
+    except UNREADABLE:
+        return None
+
+
 def _is_enrollment(item: Item) -> bool:
     return "#" not in item["sort_key"]["S"]
 
@@ -500,7 +593,11 @@ def _standings(item: Item) -> Mapping[str, Any]:
 
 
 def _user_problem(
-    user_id: str, items: Iterable[Item], payments: Iterable[PaymentSummary], records: list[Item]
+    user_id: str,
+    items: Iterable[Item],
+    payments: Iterable[PaymentSummary],
+    plans: Iterable[PlanSummary],
+    records: list[Item],
 ) -> str | None:
     """Return why a user's enrollments, progress and own records are not what payments and records lead to."""
     by_key = {item["sort_key"]["S"]: item for item in items}
@@ -509,18 +606,26 @@ def _user_problem(
         broken = audit.verify(user_id, records, *mapping.chain_head(by_key.get(keys.USER_SORT_KEY)))
     except UNREADABLE as error:
         return f"an enrollment cannot be read ({type(error).__name__})"
-    return _why(broken) or _standings_problem(tracks, by_key, payments) or _progress_problem(tracks, by_key)
+    return _why(broken) or _standings_problem(tracks, by_key, payments, plans) or _progress_problem(tracks, by_key)
 
 
 def _standings_problem(
-    tracks: Mapping[str, Enrollment], by_key: Mapping[str, Item], payments: Iterable[PaymentSummary]
+    tracks: Mapping[str, Enrollment],
+    by_key: Mapping[str, Item],
+    payments: Iterable[PaymentSummary],
+    plans: Iterable[PlanSummary],
 ) -> str | None:
     expected: dict[str, dict[str, Any]] = {track: {} for track in tracks}
     for payment in payments:
         if payment.erased and payment.track in tracks and not tracks[payment.track].erased:
             return f"{payment.track}: the data of the user were erased, but the enrollment does not say so"
         standing = payment.standing
-        expected.setdefault(payment.track, {}).update({payment.grantor: standing} if standing.counts else {})
+        has_own = standing.counts and not is_plan(payment.grantor)
+        expected.setdefault(payment.track, {}).update({payment.grantor: standing} if has_own else {})
+    for plan in plans:
+        for product in plan.products:
+            own = {plan.plan_id: plan.standing} if plan.standing.counts else {}
+            expected.setdefault(product, {}).update(own)
     for track, standings in expected.items():
         if track not in tracks:
             return f"{track}: payments exist, but no enrollment"

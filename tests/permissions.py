@@ -14,10 +14,12 @@ from local.build import logical_id
 
 LEDGER = {
     "PaymentsTable": {"BatchGetItem", "PutItem"},
+    "PlansTable": {"BatchGetItem", "PutItem", "ConditionCheckItem"},
+    "PaymentsTable/index/by_plan": {"Query"},
     "StripeObjectsTable": {"GetItem", "PutItem"},
     "EnrollmentsTable": {"BatchGetItem", "PutItem", "UpdateItem", "ConditionCheckItem"},
     "CustomersTable": {"UpdateItem"},
-    "AuditTable": {"PutItem"},
+    "AuditTable": {"PutItem", "Query"},
     "LimitsTable": {"BatchGetItem", "UpdateItem"},
     "StripeSecret": {"GetSecretValue"},
 }
@@ -44,6 +46,8 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     "MyDataFunction": {
         "PaymentsTable/index/by_user": {"Query"},
         "PaymentsTable": {"BatchGetItem"},
+        "PlansTable/index/by_user": {"Query"},
+        "PlansTable": {"BatchGetItem"},
         "EnrollmentsTable": {"Query"},
         "CustomersTable": {"BatchGetItem"},
         "LimitsTable": {"BatchGetItem", "UpdateItem"},
@@ -101,6 +105,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     | RESOLVE
     | {
         "PaymentsTable/index/*": {"Query"},
+        "PlansTable/index/by_user": {"Query"},
         "PaymentsTable": LEDGER["PaymentsTable"] | {"ConditionCheckItem"},
         "NotesTable": {"Query", "PutItem", "DeleteItem"},
         "SearchTable": {"BatchGetItem", "Query"},
@@ -272,6 +277,7 @@ TABLES = {
     "limits": "LimitsTable",
     "effects": "EffectsTable",
     "notes": "NotesTable",
+    "plans": "PlansTable",
     "search": "SearchTable",
     "activity": "ActivityTable",
 }

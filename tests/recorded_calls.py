@@ -40,6 +40,7 @@ UNCOUNTED = "only for a payment that was not counted: `tests/tables/test_analyti
 HOURLY = "only in the run of another schedule: `tests/tables/test_archive_check.py`"
 NOTES = "only for a note that is deleted, or about one payment: `tests/tables/test_notes.py`"
 EXPIRY = "only for a payment whose retention period has ended: `tests/tables/test_retention.py`"
+PLANS = "of the ledger's policy; only for a payment of a plan: `tests/tables/test_plan_ledger.py`"
 AUTHORIZED_BY = {"SendMessageBatch": "SendMessage"}
 """The permissions that AWS asks for, by the call for which MiniStack asks for one of its own."""
 UNUSED: dict[Call, str] = {
@@ -164,6 +165,17 @@ UNUSED: dict[Call, str] = {
     ("ReleaseCheckFunction", "CodeDeploy/*", "PutLifecycleEventHookExecutionStatus"): CODEDEPLOY,
 }
 """The permissions that a run of all stack tests need not use, and why. A rare random history may use one."""
+
+
+UNUSED |= {
+    (function, target, action): PLANS
+    for function, target, action in GRANTED
+    if target in ("PlansTable", "PaymentsTable/index/by_plan")
+}
+UNUSED |= {
+    (f"{function}Function", "AuditTable", "Query"): PLANS
+    for function in ("MyEmail", "PaymentStatus", "RequestRefund", "Me", "Erase")
+}
 
 
 class CallLog:

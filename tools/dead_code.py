@@ -49,6 +49,10 @@ ALLOWED = {
     "log_message": "http.server calls it",
     "prepared": "the flows and checks of stripe_simulator/testing/fault_runs.py read it",
     "pytest_*": "pytest calls its hooks",
+    **dict.fromkeys(
+        ("open_plans", "plans_by_status", "plans_by_attention", "plans_of_user", "due_plans", "recompute_plan"),
+        "nothing begins, collects or lists a plan yet",
+    ),
 }
 """Unused names, as patterns, that stay."""
 ALLOWED_IN_TESTS = {

@@ -34,14 +34,18 @@ from local.build import ROOT
 from local.deploy import read_template
 from tools import published_events as reference
 from tuition import metrics
-from tuition.core import archive, recorded_facts, selling
+from tuition.core import archive, recorded_facts, recorded_plan_facts, selling
 from tuition.core.archive import Each
 from tuition.core.attention import AttentionReason
 from tuition.core.enrollment import Standing
 from tuition.core.erasure import Erasure
-from tuition.core.facts import Facts
+from tuition.core.facts import Acknowledgement, Facts
 from tuition.core.money import Money
 from tuition.core.payment import Terms
+from tuition.core.plan_facts import Method, PlanDecision, Try
+from tuition.core.plan_parts import Decline
+from tuition.core.plan_parts import Part as PlanPart
+from tuition.core.plan_terms import PlanTerms
 from tuition.core.refund_request import RefundRequest
 from tuition.intake.reconcile import KEEP_DISCARDED_S
 from tuition.intake.walk import Run
@@ -118,6 +122,7 @@ CATEGORIES: Mapping[str, Category] = {
     **dict.fromkeys(("stripe_id", "stripe_customer_id", "customer"), CUSTOMER),
     **dict.fromkeys(("brand", "last4", "receipt_url", "payment_method", "method_brand", "method_last4"), METHOD),
     "email.method": METHOD,
+    **dict.fromkeys(("tries.method", "parts.method", "declines.method"), METHOD),
     **dict.fromkeys(("promotion_code", "terms.payment_method"), CHOICES),
     **dict.fromkeys(("refund_reason", "note", "message", "fingerprint", "failure_message", "description"), WRITTEN),
     **dict.fromkeys(
@@ -248,6 +253,16 @@ def _facts() -> Mapping[str, Any]:
     return result
 
 
+def _plan_facts() -> Mapping[str, Any]:
+    """Return the shape of a plan's facts: the recorded fields, and those that are withheld from records."""
+    result: dict[str, Any] = {"methods": Each(_fields(Method))}
+    kinds: Mapping[str, Any] = {"decisions": PlanDecision, "tries": Try, "acknowledged": Acknowledgement}
+    for name, recorded in recorded_plan_facts.RECORDED.items():
+        one = {field.name: field.name not in (recorded or ()) for field in fields(kinds[name])} if recorded else False
+        result[name] = Each(one) if name in recorded_plan_facts.MAPS else one
+    return result
+
+
 def _fact(declared: recorded_facts.Declared) -> Mapping[str, bool]:
     return {**dict.fromkeys(declared.recorded, False), **dict.fromkeys(declared.withheld, True)}
 
@@ -268,13 +283,24 @@ _PARTS: Mapping[str, Any] = {
     ),
     "payments.attention": Listed(_fields(AttentionReason)),
     "enrollments.standings": Each(_fields(Standing)),
+    "plans.terms": _fields(PlanTerms),
+    "plans.facts": _plan_facts(),
+    "plans.parts": Each(
+        {
+            **_fields(PlanPart),
+            **dict.fromkeys(("refunds", "disputed"), Each(False)),
+            "method": True,
+            "declines": Each({**_fields(Decline), "method": True}),
+        }
+    ),
+    "plans.attention": Listed(_fields(AttentionReason)),
     **dict.fromkeys(
         ("customers.purchase_decision", "customers.legal_hold_decision"),
         dict.fromkeys(("decision", "note", "actor", "at"), True),
     ),
     "customers.erasure": _fields(Erasure, personal=True),
     "audit.transition": archive.TRANSITION,
-    "audit.facts": archive.FACTS,
+    "audit.facts": archive.RECORD["facts"],
     "audit.final_form": archive.FINAL_FORM,
     "quarantine.discarded": dict.fromkeys(("at", "by", "note"), True),
     "cursors.report": Whole(True),
@@ -462,6 +488,10 @@ _TABLES: Mapping[str, tuple[tuple[type[Model], ...], str, str, str, str]] = {
     "activity": (
         (items.ActivityItem,), "ActivityTable", "the actions of members of staff, by ids", INTEREST,
         f"{activity.KEPT_S // DAY_S} days after it was recorded",
+    ),
+    "plans": (
+        (items.PlanItem,), "PlansTable", "agreements to pay in installments or for a membership", CONTRACT,
+        "stays: erasure of the person leaves ids, amounts and times",
     ),
     "notes": (
         (items.NoteItem,), "NotesTable",

@@ -25,6 +25,8 @@ from tuition.core.facts import Balance, Charge, Closed, Decision, Dispute, Facts
 from tuition.core.money import Money
 from tuition.core.payment import Payment, Terms
 from tuition.core.payment_state import PaymentState
+from tuition.core.plan import Plan
+from tuition.core.plan_terms import PlanTerms
 from tuition.core.published_events import PublishedEvent
 from tuition.core.refund_request import RefundRequest
 from tuition.core.selling import SUBJECT as SELLING_SUBJECT
@@ -75,9 +77,35 @@ _CONTEXT: dict[str, Schema] = {
     "settled_at": _TIME,
     "declines": _INTEGER,
 }
+_PLAN: dict[str, Schema] = {
+    "id": _WORD,
+    "from": {"type": ["string", "null"]},
+    "to": {"type": ["string", "null"]},
+    "attempt": _INTEGER,
+    "created_at": _TIME,
+    "membership": _WORD,
+    "terms": {
+        "type": "object",
+        "properties": {
+            "offer": _WORD,
+            "amounts": {"type": "array", "items": _INTEGER},
+            "currency": _CURRENCY,
+            "every": _WORD,
+            "endless": {"type": "boolean"},
+            "consent_version": _WORD,
+            "agreed_at": _INTEGER,
+            **dict.fromkeys(("grace_days", "give_up_days", "notice_days"), _INTEGER),
+            "retry_days": {"type": "array", "items": _INTEGER},
+            "zone": _WORD,
+        },
+    },
+}
 _TRANSITION: dict[str, Schema] = {
     "status": _change(),
     "enrollment": _change(),
+    "enrollments": _by_id(_change()),
+    "plan": {"type": "object", "required": ["id"], "properties": _PLAN},
+    "installments": {"type": "array", "items": _INTEGER},
     "settled": _INTEGER,
     "refunded": _INTEGER,
     "lost": _INTEGER,
@@ -101,15 +129,16 @@ COMMON: Schema = {
     "$id": "tuition.event",
     "type": "object",
     "required": [
-        "id", "subject", "sort_key", "position", "payment_id", "user_id", "track", "type", "source", "at",
+        "id", "subject", "sort_key", "position", "payment_id", "plan_id", "user_id", "track", "type", "source", "at",
         "recorded_at", "transition",
     ],
     "properties": {
         "id": _text("unique and stable: an event that arrives twice has the same id"),
-        "subject": _text("the owner of the audit chain: a payment id, a user id, or the selling switch"),
+        "subject": _text("the owner of the audit chain: a payment id, a plan id, a user id, or the selling switch"),
         "sort_key": _text("of the record, `<time>#<event id>`; with `subject` it names the record"),
         "position": {"type": "integer", "minimum": 1, "description": "of the record in its chain"},
         "payment_id": _optional(_text("null for an event that belongs to no payment")),
+        "plan_id": _optional(_text("null for an event that belongs to no plan")),
         "user_id": _optional(_text("null for the selling switch")),
         "track": _optional(_text("null for an event that belongs to no track")),
         "type": _text("the cause: Stripe's event type, or the action"),
@@ -229,7 +258,15 @@ TYPES: Mapping[str, EventType] = {
     published_events.EMAIL_REQUESTED: EventType(
         "Staff asked for an email to the student, perhaps a second time. `kind` is the email's.", {"kind": _WORD}
     ),
+    published_events.PLAN_CHANGED: EventType(
+        "A plan has changed other than by a payment: it was begun, a due day passed, a charge was announced or tried, "
+        "or staff or the student decided about it. The events of a payment say what that payment leads to.",
+        {},
+    ),
     published_events.ENROLLMENT_GRANTED: EventType("The student has access to the track.", {}),
+    published_events.ENROLLMENT_SUSPENDED: EventType(
+        "The student has no access until an installment is paid that is late, or that a dispute took.", {}
+    ),
     published_events.ENROLLMENT_WITHDRAWN: EventType(
         "The student has no access any more: `refunded`, `withdrawn`, `dispute_lost`, `revoked` or `amount_differs`.",
         {"reason": _optional(_WORD)},
@@ -359,6 +396,7 @@ def records() -> Iterator[dict[str, Any]]:
         entry = AuditEntry(_AT, f"evt_{number}", step.type, step.source)
         seq = 1 if step.before is None and not step.after.facts.rebuilt else number
         yield _stored(Record(step.after.payment_id, seq, entry, _USER, "DP", _transition(step)))
+    yield from _plan_records()
     for kind, blocks in (("block", ["staff:1"]), ("allow", [])):
         entry = AuditEntry(_AT, "purchases:1", f"purchases.{kind}", "staff", "grace")
         yield _stored(Record(_USER, 1, entry, _USER, None, {"purchases": {"from": [], "to": blocks}}))
@@ -366,6 +404,26 @@ def records() -> Iterator[dict[str, Any]]:
         entry = AuditEntry(_AT, "selling:1", f"selling.{'started' if sells else 'stopped'}", "staff", "grace")
         transition = {"selling": {"from": not sells, "to": sells}}
         yield _stored(Record(SELLING_SUBJECT, 1, entry, "", None, transition))
+
+
+def _plan_records() -> Iterator[dict[str, Any]]:
+    """Yield the records of a plan that is begun, and that a lost dispute suspends."""
+    terms = PlanTerms(
+        offer="4x", amounts=(12475,) * 4, currency="usd", every="month", consent_version="2026-11", agreed_at=_EPOCH
+    )
+    plan = Plan(
+        plan_id="pln_mfzwc3tqmfzwc3tqmfzwc3tq", user_id=_USER, track="DP", membership=None, attempt=1, terms=terms,
+        created_at=_AT, updated_at=_AT,
+    )  # fmt: skip
+    settled = Facts(settled=Settled(12475, "usd", _EPOCH))
+    paid = replace(_payment(settled), price=Money(12475, "usd"), plan=plan.plan_id, covers=(1,))
+    lost = paid.merged(Facts(disputes={"du_1": Dispute(3, "lost", 12475, _EPOCH, "fraudulent")}))
+    before = PaymentState(None, Enrollment(user_id=_USER, track="DP")).with_payment(paid, plan)
+    entry = AuditEntry(_AT, "evt_plan_lost", "pull", "pull")
+    transition = audit.transition(before, before.with_payment(lost))
+    yield _stored(Record(paid.payment_id, 2, entry, _USER, "DP", transition))
+    entry = AuditEntry(_AT, f"create:{plan.plan_id}", "plan.created", "request", _USER)
+    yield _stored(Record(plan.plan_id, 1, entry, _USER, "DP", audit.plan_agreed(plan)))
 
 
 def _transition(step: _Step) -> dict[str, Any]:

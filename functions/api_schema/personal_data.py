@@ -16,7 +16,7 @@ from pynamodb.models import Model
 from api_schema.about import About, Cursor, Email, Time, Track, UserId
 from tuition.core.audit import Source
 from tuition.core.emails import StudentKind
-from tuition.storage.items import CustomerItem, EnrollmentItem, LimitsItem, NoteItem, PaymentItem
+from tuition.storage.items import CustomerItem, EnrollmentItem, LimitsItem, NoteItem, PaymentItem, PlanItem
 
 _TYPES: dict[type[Attribute[Any]], Any] = {
     BooleanAttribute: bool | None,
@@ -38,6 +38,7 @@ def _stored(name: str, model: type[Model], about: str) -> type:
 StoredPayment = _stored("StoredPayment", PaymentItem, "A payment, as it is stored.")
 StoredCustomer = _stored("StoredCustomer", CustomerItem, "The person's Stripe customer, disputes, refunds and blocks.")
 StoredEnrollment = _stored("StoredEnrollment", EnrollmentItem, "The enrollment in one track (`sort_key`).")
+StoredPlan = _stored("StoredPlan", PlanItem, "A plan, as it is stored.")
 StoredNote = _stored("StoredNote", NoteItem, "A note or the tags of staff, about the person or a payment (`sort_key`).")
 StoredLimits = _stored("StoredLimits", LimitsItem, "The used-up part of the person's limits.")
 
@@ -82,6 +83,14 @@ class PersonalPayment:
 
 
 @dataclass
+class PersonalPlan:
+    """A plan with its own audit records. Its payments are among the others."""
+
+    attributes: StoredPlan  # type: ignore[valid-type]
+    records: list[PersonalRecord]
+
+
+@dataclass
 class ExpiredPayment:
     """A payment that was deleted seven years after its money moved last: its audit records and emails stay."""
 
@@ -107,6 +116,7 @@ class Person:
     limits: StoredLimits | None  # type: ignore[valid-type]
     enrollments: list[StoredEnrollment]  # type: ignore[valid-type]
     progress: Annotated[list[dict[str, Any]], About("Each project that was unlocked, with its steps.", examples=[[]])]
+    plans: Annotated[list[PersonalPlan], About("Newest first.")]
     notes: list[StoredNote]  # type: ignore[valid-type]
 
 

@@ -37,6 +37,7 @@ from tuition.core.errors import EventUnusable, TuitionError
 from tuition.core.facts import Agreement
 from tuition.core.money import Money
 from tuition.core.payment import Payment
+from tuition.core.plan_parts import part_of
 from tuition.intake import fan_out, stripe_events, task_queue, walk
 from tuition.payments import checkout
 from tuition.payments.checkout import Buyer
@@ -47,7 +48,7 @@ from tuition.stripe_gateway import client as stripe_client
 INVOCATION_S = 30.0
 START = 1_790_000_000.0
 SECRET_KEY = "sk_test_model"
-RESTORED_TABLES = ("payments", "enrollments", "stripe_objects", "audit", "customers")
+RESTORED_TABLES = ("payments", "plans", "enrollments", "stripe_objects", "audit", "customers")
 """The tables that a restore returns to one moment."""
 
 Fate = Literal[
@@ -274,9 +275,15 @@ class Simulation:
                     self.last_active[owner] = self.steps
 
     def _check_payment(self, payment: Payment, *, new: bool) -> None:
-        """A committed payment has its standing in its enrollment, and a new one is bound to an object we left open."""
-        enrollment = self.enrollment(payment.user_id, payment.track)
-        standing = standing_of(payment)
+        """A committed payment has its standing in its enrollment, and a new one is bound to an object we left open.
+
+        One of a plan has its part in the plan, and the plan has the standing.
+        """
+        enrollment = self.enrollment(payment.user_id, payment.product)
+        plan = self.plan(payment.plan) if payment.plan else None
+        if plan and plan.parts.get(payment.payment_id) != part_of(payment):
+            self.problems.append(f"{payment.payment_id} was committed, but its plan has another part of it")
+        standing = plan.standing if plan else standing_of(payment)
         if enrollment.standings.get(payment.grantor) != (standing if standing.counts else None):
             self.problems.append(f"{payment.payment_id} was committed, but its enrollment has another standing for it")
         if new:
@@ -467,6 +474,13 @@ class Simulation:
 
     def payments(self) -> list[Any]:
         return [mapping.payment_from_raw(item) for item in self.tables.stored["payments"].values()]
+
+    def plan(self, plan_id: str) -> Any:
+        item = self.tables.stored["plans"].get((plan_id,))
+        return mapping.plan_from_raw(item) if item else None
+
+    def plans(self) -> list[Any]:
+        return [mapping.plan_from_raw(item) for item in self.tables.stored["plans"].values()]
 
     def enrollment(self, user: str = "ada", track: str = "DP") -> Any:
         item = self.tables.stored["enrollments"].get((user, track))

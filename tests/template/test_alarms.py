@@ -142,7 +142,7 @@ def combined(expand: Any) -> dict[str, Any]:
 
 
 def test_a_combined_alarm_returns_one_result_of_at_most_ten_metrics(expand: Any) -> None:
-    assert len(combined(expand)) == 18
+    assert len(combined(expand)) == 20
     for name, alarm in combined(expand).items():
         results = [item for item in alarm["Metrics"] if item["ReturnData"]]
         stats = [item for item in alarm["Metrics"] if "MetricStat" in item]

@@ -226,6 +226,7 @@ WRITES = {"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "PartiQLInser
 WRITERS = {
     "AuditTable": {"PutItem"},
     "PaymentsTable": {"PutItem"},
+    "PlansTable": {"PutItem"},
     "StripeObjectsTable": {"PutItem"},
     "CustomersTable": {"UpdateItem"},
     "EnrollmentsTable": {"PutItem", "UpdateItem"},

@@ -22,6 +22,16 @@ TABLES: dict[str, tuple[list[str], dict[str, list[str]]]] = {
             "by_dispute": ["disputed", "listed_at"],
             "by_dispute_due": ["disputed", "dispute_due"],
             "by_refund_request": ["refund_requested", "refund_requested_at"],
+            "by_plan": ["plan", "listed_at"],
+        },
+    ),
+    "PlansTable": (
+        ["plan_id"],
+        {
+            "by_user": ["user_id", "listed_at"],
+            "by_status": ["plan_status", "due_at"],
+            "by_collect": ["collect_due", "collect_at"],
+            "by_attention": ["attention_open", "listed_at"],
         },
     ),
     "StripeObjectsTable": (["stripe_id"], {}),
@@ -53,6 +63,7 @@ ENVIRONMENT = {
     "LIMITS_TABLE": "LimitsTable",
     "EFFECTS_TABLE": "EffectsTable",
     "NOTES_TABLE": "NotesTable",
+    "PLANS_TABLE": "PlansTable",
     "SEARCH_TABLE": "SearchTable",
     "ACTIVITY_TABLE": "ActivityTable",
 }
@@ -103,7 +114,8 @@ def test_tables_with_indexes_are_created_one_after_another(resources: dict[str, 
     after = {name: resources[name].get("DependsOn") for name in TABLES}
     assert after["AuditTable"] == "PaymentsTable"
     assert after["QuarantineTable"] == "AuditTable"
-    assert set(indexed) <= {"PaymentsTable", "AuditTable", "QuarantineTable"}
+    assert after["PlansTable"] == "QuarantineTable"
+    assert set(indexed) <= {"PaymentsTable", "AuditTable", "QuarantineTable", "PlansTable"}
 
 
 def test_only_non_production_environments_can_disable_deletion_protection(

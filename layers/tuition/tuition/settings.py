@@ -91,6 +91,7 @@ class Settings:
     limits_table: str = "limits"
     effects_table: str = "effects"
     notes_table: str = "notes"
+    plans_table: str = "plans"
     search_table: str = "search"
     activity_table: str = "activity"
     exports_bucket: str = "exports"

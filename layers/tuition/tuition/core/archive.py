@@ -12,12 +12,14 @@ import hashlib
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
 from typing import Any, NamedTuple, get_args, get_type_hints
 
-from tuition.core import audit, recorded_facts, timestamps
+from tuition.core import audit, recorded_facts, recorded_plan_facts, timestamps
 from tuition.core import payment as payments
 from tuition.core.facts import Facts
 from tuition.core.payment import Payment
+from tuition.core.plan_terms import PlanTerms
 
 RECORD_YEARS = 8
 """An audit record is locked to 31 December of this year after the write."""
@@ -66,10 +68,22 @@ In a record they are a JSON merge patch, in which null removes a fact or an entr
 Source: https://www.rfc-editor.org/rfc/rfc7396
 """
 
+PLAN_FACTS: Mapping[str, Any] = {
+    name: Each(dict.fromkeys(names, VALUE) if names else VALUE) if name in recorded_plan_facts.MAPS else VALUE
+    for name, names in recorded_plan_facts.RECORDED.items()
+}
+"""The recorded part of a plan's facts: no payment method and no note."""
+
 _CHANGE = {"from": VALUE, "to": VALUE}
 TRANSITION: Mapping[str, Any] = {
     "status": _CHANGE,
     "enrollment": _CHANGE,
+    "enrollments": Each(_CHANGE),
+    "plan": {
+        **dict.fromkeys(("id", "from", "to", "attempt", "created_at", "membership"), VALUE),
+        "terms": {field.name: VALUE for field in fields(PlanTerms)},
+    },
+    "installments": VALUE,
     "settled": VALUE,
     "refunded": VALUE,
     "lost": VALUE,
@@ -109,7 +123,7 @@ RECORD: Mapping[str, Any] = {
     **dict.fromkeys(("subject", "seq", "at", "event_id", "type", "source", "actor", "user_id", "track"), VALUE),
     **dict.fromkeys(("previous", "schema_version", "hash"), VALUE),
     "transition": TRANSITION,
-    "facts": FACTS,
+    "facts": {**PLAN_FACTS, **FACTS},
 }
 """An audit record as `tuition.core.audit` hashes it, with its hash."""
 

@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from tuition.core import payment as payments
 from tuition.core import recorded_facts, timestamps
@@ -16,6 +16,9 @@ from tuition.core.facts import NO_FACTS, UNKNOWN, Dispute, Refund
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
 from tuition.core.refund_request import RefundRequest
+
+if TYPE_CHECKING:
+    from tuition.core.plan import Plan
 
 SCHEMA_VERSION = 2
 """Records of version 1 have no facts. They stay as they are, and a chain may have both."""
@@ -99,21 +102,72 @@ def transition(before: PaymentState, after: PaymentState) -> dict[str, Any]:
     status_before = before.payment.status if before.payment else None
     if status_before != payment.status:
         changes["status"] = {"from": status_before, "to": payment.status}
-    if before.enrollment.status != after.enrollment.status:
-        changes["enrollment"] = {"from": before.enrollment.status, "to": after.enrollment.status}
+    changes |= _changed_enrollments(before, after)
     amounts_before = _amounts(before.payment) if before.payment else {}
     for name, amount in _amounts(payment).items():
         delta = amount - amounts_before.get(name, 0)
         if delta:
             changes[name] = delta
     changes |= _changed_objects(before.payment, payment)
+    changes |= _changed_plan(before, after)
+    if changes and payment.plan:
+        changes["plan"] = _present({"id": payment.plan, "membership": payment.membership}) | changes.get("plan", {})
+        changes["installments"] = list(payment.covers)
     if changes:
         changes |= _reasons(changes, payment)
         changes |= {"currency": payment.currency, "payment": _context(payment)}
-    already = {(reason.name, reason.fingerprint) for reason in before.attention}
-    raised = sorted({(reason.name, reason.fingerprint) for reason in after.attention} - already)
-    changes |= {"attention": [name for name, _ in raised]} if raised else {}
+    changes |= _raised(before, after)
     return cast(dict[str, Any], recorded_facts.coded(changes))
+
+
+def plan_transition(before: PaymentState, after: PaymentState) -> dict[str, Any]:
+    """Return what changed in a plan and its enrollments by a commit on the plan alone."""
+    plan = after.existing_plan
+    changes = {"plan": {"id": plan.plan_id}} | _changed_plan(before, after)
+    return changes | _changed_enrollments(before, after) | _raised(before, after)
+
+
+def plan_agreed(plan: "Plan") -> dict[str, Any]:
+    """Return what the first record of a plan says of it, so that the plan can be rebuilt from its records."""
+    at = {"id": plan.plan_id, "attempt": plan.attempt, "created_at": plan.created_at}
+    return {"plan": {**at, **_present({"membership": plan.membership}), "terms": _plain(plan.terms.to_json())}}
+
+
+def _plain(terms: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in terms.items()}
+
+
+def _raised(before: PaymentState, after: PaymentState) -> dict[str, Any]:
+    """Return the reasons for attention that are new: of the payment, and of its plan after `plan.`."""
+    already = {(one.name, one.fingerprint) for one in before.attention}
+    raised = sorted({(one.name, one.fingerprint) for one in after.attention} - already)
+    old_of_plan = {(one.name, one.fingerprint) for one in before.plan_attention}
+    of_plan = sorted({(one.name, one.fingerprint) for one in after.plan_attention} - old_of_plan)
+    names = [*(name for name, _ in raised), *(f"plan.{name}" for name, _ in of_plan)]
+    return {"attention": names} if names else {}
+
+
+def _changed_plan(before: PaymentState, after: PaymentState) -> dict[str, Any]:
+    """Return the plan's id with its status before and after, if that changed."""
+    if after.plan is None:
+        return {}
+    status_before = before.plan.status if before.plan else None
+    if status_before == after.plan.status:
+        return {}
+    return {"plan": {"id": after.plan.plan_id, "from": status_before, "to": after.plan.status}}
+
+
+def _changed_enrollments(before: PaymentState, after: PaymentState) -> dict[str, Any]:
+    """Return how the status of the enrollment changed; of a membership by code, with the tracks that were begun."""
+    changes = {
+        new.track: {"from": old.status, "to": new.status}
+        for old, new in zip(before.enrollments, after.enrollments, strict=True)
+        if old.status != new.status
+    }
+    if not changes:
+        return {}
+    is_membership = bool(after.plan and after.plan.membership)
+    return {"enrollments": changes} if is_membership else {"enrollment": changes[after.enrollment.track]}
 
 
 def _changed_objects(before: Payment | None, after: Payment) -> dict[str, Any]:

@@ -99,8 +99,17 @@ class Enrollment:
     @property
     def open_payments(self) -> list[str]:
         """The ids of the open payments without a plan, the newest attempt first. By design there is at most one."""
+        return [grantor for grantor in self._open_grantors if not is_plan(grantor)]
+
+    @property
+    def open_plans(self) -> list[Grantor]:
+        """The ids of the plans of which nothing is paid, the newest attempt first. By design there is at most one."""
+        return [grantor for grantor in self._open_grantors if is_plan(grantor)]
+
+    @property
+    def _open_grantors(self) -> list[Grantor]:
         attempts = [(standing.attempt, key) for key, standing in self.standings.items() if standing.open]
-        return [key for _, key in sorted(attempts, reverse=True) if not is_plan(key)]
+        return [key for _, key in sorted(attempts, reverse=True)]
 
     @property
     def undecided(self) -> bool:

@@ -99,10 +99,14 @@ def of_records(records: Sequence[Mapping[str, Any]]) -> Payment | None:
         first = records[start]
         context, at = first["transition"]["payment"], first["at"]
         stripe_object_id = str(context["stripe_object_id"])
+        plan = first["transition"].get("plan", {})
         payment = Payment(
             payment_id=first["subject"],
             user_id=first["user_id"],
             track=first["track"],
+            membership=plan.get("membership"),
+            plan=plan.get("id"),
+            covers=tuple(first["transition"].get("installments", ())),
             kind="checkout" if stripe_object_id.startswith("cs_") else "intent",
             attempt=int(context["attempt"]),
             stripe_object_id=stripe_object_id,

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from tuition.core import payment as payments
+from tuition.core.refs import is_plan as is_plan_id
 from tuition.core.selling import SUBJECT as SELLING_SUBJECT
 
 PAYMENT_CREATED = "tuition.payment.created.v1"
@@ -43,7 +44,9 @@ DISPUTE_CLOSED = "tuition.payment.dispute_closed.v1"
 EMAIL_CORRECTED = "tuition.payment.email_corrected.v1"
 EMAIL_REQUESTED = "tuition.payment.email_requested.v1"
 ENROLLMENT_GRANTED = "tuition.enrollment.granted.v1"
+ENROLLMENT_SUSPENDED = "tuition.enrollment.suspended.v1"
 ENROLLMENT_WITHDRAWN = "tuition.enrollment.withdrawn.v1"
+PLAN_CHANGED = "tuition.plan.changed.v1"
 ATTENTION_RAISED = "tuition.attention.raised.v1"
 PURCHASES_BLOCKED = "tuition.user.purchases_blocked.v1"
 PURCHASES_ALLOWED = "tuition.user.purchases_allowed.v1"
@@ -121,7 +124,10 @@ def _events(record: Mapping[str, Any], transition: Mapping[str, Any]) -> Iterato
     if record["subject"] == SELLING_SUBJECT:
         yield from _selling(transition)
         return
-    is_payment = record["subject"] != record["user_id"]
+    is_plan = is_plan_id(str(record["subject"]))
+    is_payment = not is_plan and record["subject"] != record["user_id"]
+    if is_plan:
+        yield PLAN_CHANGED, "", {}
     if record["type"].startswith(EMAIL_RECORD):
         yield EMAIL_REQUESTED, "", {"kind": record["type"].removeprefix(EMAIL_RECORD)}
     if is_payment and _is_rebuilt(record, transition):
@@ -156,12 +162,14 @@ def _is_rebuilt(record: Mapping[str, Any], transition: Mapping[str, Any]) -> boo
 
 def _common(record: Mapping[str, Any], transition: Mapping[str, Any]) -> dict[str, Any]:
     subject, user_id = str(record["subject"]), str(record["user_id"])
+    is_plan = is_plan_id(subject)
     return {
         "id": "",
         "subject": subject,
         "sort_key": str(record["sort_key"]),
         "position": int(record["seq"]),
-        "payment_id": subject if subject not in (user_id, SELLING_SUBJECT) else None,
+        "payment_id": None if is_plan or subject in (user_id, SELLING_SUBJECT) else subject,
+        "plan_id": subject if is_plan else transition.get("plan", {}).get("id"),
         "user_id": user_id or None,
         "track": record.get("track"),
         "type": str(record["type"]),
@@ -282,11 +290,21 @@ def _staff(record: Mapping[str, Any], transition: Mapping[str, Any]) -> Iterator
 
 
 def _enrollment(transition: Mapping[str, Any]) -> Iterator[_Event]:
-    change = transition.get("enrollment", {"from": None, "to": None})
+    if "enrollment" in transition:
+        yield from _of_enrollment(transition["enrollment"], "", {}, transition)
+    for track, change in transition.get("enrollments", {}).items():
+        yield from _of_enrollment(change, track, {"track": track}, transition)
+
+
+def _of_enrollment(
+    change: Mapping[str, Any], object_id: str, detail: dict[str, Any], transition: Mapping[str, Any]
+) -> Iterator[_Event]:
     if change["to"] == "ENROLLED":
-        yield ENROLLMENT_GRANTED, "", {}
-    elif change["from"] == "ENROLLED":
-        yield ENROLLMENT_WITHDRAWN, "", {"reason": transition.get("access_ended")}
+        yield ENROLLMENT_GRANTED, object_id, detail
+    elif change["to"] == "SUSPENDED":
+        yield ENROLLMENT_SUSPENDED, object_id, detail
+    elif change["from"] in ("ENROLLED", "SUSPENDED"):
+        yield ENROLLMENT_WITHDRAWN, object_id, {**detail, "reason": transition.get("access_ended")}
 
 
 def _purchases(transition: Mapping[str, Any]) -> Iterator[_Event]:

@@ -161,18 +161,20 @@ def _coded_name(name: str) -> str:
 
 def added(before: Facts, after: Facts) -> dict[str, Any]:
     """Return the patch from the reduced facts before a commit to those after it. Empty if they are the same."""
-    if before is after:
-        return {}
-    old, new = reduced(before), reduced(after)
+    return {} if before is after else patch(reduced(before), reduced(after), MAPS)
+
+
+def patch(old: Reduced, new: Reduced, maps: frozenset[str]) -> dict[str, Any]:
+    """Return the patch from reduced facts to others. `maps` are the facts that have an entry per id or name."""
     return {
-        name: _change(name, old.get(name), new.get(name))
+        name: _change(old.get(name), new.get(name), is_map=name in maps)
         for name in sorted({*old, *new})
         if old.get(name) != new.get(name)
     }
 
 
-def _change(name: str, old: Any, new: Any) -> Any:
-    if new is None or name not in MAPS:
+def _change(old: Any, new: Any, *, is_map: bool) -> Any:
+    if new is None or not is_map:
         return _entry(old, new)
     entries = old or {}
     return {

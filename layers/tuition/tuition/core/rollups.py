@@ -19,6 +19,7 @@ from tuition.core import payment as payments
 from tuition.core import timestamps
 from tuition.core.facts import UNKNOWN
 from tuition.core.payment import Payment
+from tuition.core.refs import is_plan
 from tuition.core.selling import SUBJECT as SELLING_SUBJECT
 
 By = Literal["day", "week", "month"]
@@ -239,7 +240,7 @@ def queue_entry(record: Mapping[str, Any]) -> QueueEntry | None:
     two transactions on one item at once would conflict.
     """
     subject, sort_key = str(record["subject"]), str(record["sort_key"])
-    if subject in (record.get("user_id"), SELLING_SUBJECT):
+    if subject in (record.get("user_id"), SELLING_SUBJECT) or is_plan(subject):
         return None
     recorded_day = str(record.get("recorded_at") or record["at"])[:10]
     currency = str(record["transition"].get("currency", ""))

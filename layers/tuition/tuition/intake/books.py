@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tuition import clock, retry
-from tuition.core import audit, books, retention, selling, timestamps
+from tuition.core import audit, books, plan_checks, retention, selling, timestamps
 from tuition.core import payment as payments
 from tuition.core.audit import AuditEntry
 from tuition.core.books import MAX_FAILED, MAX_PROBLEM_LENGTH, Findings, Movement, Row
@@ -37,7 +37,7 @@ from tuition.core.errors import StripeRefused
 from tuition.core.facts import NO_FACTS, Comparison, Facts
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
-from tuition.core.refs import PaymentRef
+from tuition.core.refs import PaymentRef, is_plan
 from tuition.core.stripe_json import MAX_TIMESTAMP
 from tuition.intake import walk
 from tuition.intake.walk import OutOfTime, Run
@@ -353,6 +353,10 @@ def _compare_subjects(current: Comparing, subjects: Iterable[str]) -> None:
             _compare_selling(current)
         elif subject.startswith("pay_"):
             payment_ids.append(subject)
+        elif is_plan(subject):
+            user_id = _compare_plan(current, subject)
+            if user_id:
+                by_user.setdefault(user_id, [])
         else:
             by_user[subject] = []
     for batch in itertools.batched(payment_ids, PAYMENTS_PER_READ, strict=False):
@@ -412,6 +416,28 @@ def _has_broken_chain(user_id: str, items: Mapping[str, Item]) -> bool:
         if audit.verify(user_id, trail, *mapping.chain_head(own[keys.USER_SORT_KEY])) is None:
             return False
     return True
+
+
+def _compare_plan(current: Comparing, plan_id: str) -> str | None:
+    """Verify the records of a plan, and its parts by its payments. Return its user; None if it does not exist.
+
+    A plan that is missing is in the report if it has a standing. A commit may come in between two reads.
+    """
+    user_id: str | None = None
+    with current.unit(plan_id):
+        problem = False
+        for _ in retry.attempts(retry.AUDIT_READ):
+            plan = next(iter(queries.plans_by_id([plan_id])), None)
+            if plan is None:
+                return None
+            user_id = plan.user_id
+            shown = standings.plans_by_payments([plan_id])[plan_id]
+            problem = bool(plan_checks.broken(plan, queries.audit_trail(plan_id))) or shown.parts != plan.parts
+            if not problem:
+                break
+        if problem:
+            current.findings.others.append(Row("chain", current.day, None, 1, 0, (plan_id,)))
+    return user_id
 
 
 def _compare_selling(current: Comparing) -> None:

@@ -269,8 +269,10 @@ def _resolve(event: ParsedEvent) -> Resolved | Expired | None:
 def _decide(event: ParsedEvent, ref: PaymentRef, before: PaymentState) -> Change | None:
     payment = before.payment
     if payment is None:
-        rebuilt = rebuild.from_stripe(ref, _object_to_rebuild_from(event)) if event.shows_money else None
-        return Change(rebuilt.merged(event.facts), event.entry) if rebuilt else None
+        if not event.shows_money:
+            return None
+        change = rebuild.change(ref, before, _object_to_rebuild_from(event), event.entry)
+        return change and change._replace(payment=change.payment.merged(event.facts))
     if payment.ref != ref:
         raise EventUnusable(f"its metadata and {ref.payment_id} name different users or tracks")
     if event.session is None and payment.intent is None:

@@ -223,7 +223,7 @@ def sync_payment(
         after, _ = sync.refresh_state(ref, before, extra=extra, full=full, source="reconcile")
     if after.payment and closing.must_close(after.payment, after.limits):
         closed = closing.close(ref)
-        after = PaymentState(closed, after.enrollment.with_payment(closed))
+        after = after.with_payment(closed)
     run.checked += 1
     if _is_new_confirmation(before, after):
         run.confirmed += 1

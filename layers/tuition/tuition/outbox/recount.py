@@ -18,6 +18,7 @@ from typing import Any
 
 from tuition import clock, metrics, retry
 from tuition.core import rollups, timestamps
+from tuition.core.refs import is_plan
 from tuition.core.rollups import Contribution, Figures, RollUpKey
 from tuition.outbox import analytics
 from tuition.storage import cursors, queries
@@ -191,7 +192,7 @@ def _recorded_payments(run: Recount, recorded: Iterable[str]) -> list[str]:
             if number % KEYS_PER_READ == 0:
                 run.check_time()
             subjects[key["subject"]["S"]] = None
-    return list(subjects)
+    return [subject for subject in subjects if not is_plan(subject)]
 
 
 def _read(payment_ids: Iterable[str]) -> Iterator[tuple[str, Contribution, Contribution]]:

@@ -1,4 +1,4 @@
-"""The items of the tables, one pynamodb model per table. Only the ledger writes the first five.
+"""The items of the tables, one pynamodb model per table. Only the ledger writes the first six.
 
 pynamodb gives the schema and the serialization; calls go through `tuition.storage.dynamodb`. Every attribute is
 declared `personal` or `not_personal`: export and erasure read that.
@@ -87,6 +87,42 @@ class PaymentItem(Model):
     dispute_due = not_personal(UnicodeAttribute(null=True))
     refund_requested = not_personal(UnicodeAttribute(null=True))
     refund_requested_at = not_personal(UnicodeAttribute(null=True))
+
+
+class PlanItem(Model):
+    """A plan. The columns are derived from `facts` and `parts` at each write, for the indexes and for human readers.
+
+    `version` counts the commits of the plan, `records` the audit records of its own chain.
+    """
+
+    class Meta:
+        """Which table it is."""
+
+        table_name = settings().plans_table
+
+    plan_id = not_personal(UnicodeAttribute(hash_key=True))
+    user_id = personal(UnicodeAttribute())
+    track = not_personal(UnicodeAttribute(null=True))
+    membership = not_personal(UnicodeAttribute(null=True))
+    attempt = not_personal(NumberAttribute())
+    status = not_personal(UnicodeAttribute())
+    offer = not_personal(UnicodeAttribute())
+    terms = not_personal(JsonAttribute())
+    facts = personal(JsonAttribute())
+    parts = personal(JsonAttribute())
+    attention = not_personal(JsonAttribute(null=True))
+    created_at = not_personal(UnicodeAttribute())
+    updated_at = not_personal(UnicodeAttribute())
+    version = not_personal(NumberAttribute())
+    records = not_personal(NumberAttribute())
+    audit_head = not_personal(UnicodeAttribute())
+
+    listed_at = not_personal(UnicodeAttribute())
+    plan_status = not_personal(UnicodeAttribute())
+    due_at = not_personal(UnicodeAttribute())
+    collect_due = not_personal(UnicodeAttribute(null=True))
+    collect_at = not_personal(UnicodeAttribute(null=True))
+    attention_open = not_personal(UnicodeAttribute(null=True))
 
 
 class EnrollmentItem(Model):
@@ -412,7 +448,7 @@ class ActivityItem(Model):
 
 
 MODELS: tuple[type[Model], ...] = (
-    *(PaymentItem, EnrollmentItem, StripeObjectItem, CustomerItem, AuditItem),
+    *(PaymentItem, PlanItem, EnrollmentItem, StripeObjectItem, CustomerItem, AuditItem),
     *(QuarantineItem, CursorItem, CountItem, LimitsItem, EffectItem, RollUpItem, NoteItem, SearchItem),
     ActivityItem,
 )

@@ -31,6 +31,8 @@ class Shards(NamedTuple):
 
 
 SHARDS: Mapping[str, Shards] = {
+    "collect_due": Shards(to_write=8, to_read=8),  # by_collect of the plans, which only the collector reads
+    "plan_status": Shards(to_write=1, to_read=1),  # by_status of the plans
     "check_due": Shards(to_write=8, to_read=8),  # by_check, which only the reconciler reads
     "status_track": Shards(to_write=1, to_read=1),  # by_status
     "created_month": Shards(to_write=1, to_read=1),  # by_day
@@ -60,8 +62,13 @@ def payment_key(payment_id: str) -> Item:
     return {"payment_id": {"S": payment_id}}
 
 
+def plan_key(plan_id: str) -> Item:
+    """Return the key of a plan."""
+    return {"plan_id": {"S": plan_id}}
+
+
 def enrollment_key(user_id: str, sort_key: str) -> Item:
-    """Return the key of an enrollment (sort key: the track), of progress, or of a user's own chain."""
+    """Return the key of an enrollment (sort key: the track or membership), of progress, or of a user's own chain."""
     return {"user_id": {"S": user_id}, "sort_key": {"S": sort_key}}
 
 

@@ -1,7 +1,8 @@
-"""The one writer of payments, enrollments with their progress, Stripe objects and audit: one transaction each time.
+"""The one writer of payments, plans, enrollments with progress, Stripe objects and audit: one transaction each time.
 
 So there is no moment in which money was taken and the student is not enrolled, and no change without its record.
-Payments and enrollments are written on condition of the version that was loaded. A writer that loses gets the reason:
+Payments, plans and enrollments are written on condition of the version that was loaded. A payment of a plan is written
+together with its part in the plan. A writer that loses gets the reason:
 
 - `AlreadyRecorded`: the event's record exists. This wins over every other failure, because nothing is left to do.
 - `StripeObjectTaken`: a Stripe object that this payment names belongs to another payment, or was abandoned.
@@ -16,7 +17,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-api
 import json
 from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pynamodb.models import Model
 
@@ -25,7 +26,7 @@ from tuition.core import archive, audit, catalog, progress, recorded_facts, time
 from tuition.core import payment as payments
 from tuition.core.audit import EXPIRED_RECORD, AuditEntry, Record
 from tuition.core.enrollment import Enrollment
-from tuition.core.errors import Contended, TuitionError
+from tuition.core.errors import Contended, NotFound, TuitionError
 from tuition.core.facts import NO_FACTS, Facts
 from tuition.core.limits import DAY_S, KEPT_S, NO_LIMITS, Limits
 from tuition.core.payment import Payment
@@ -42,8 +43,13 @@ from tuition.storage.items import (
     EnrollmentItem,
     LimitsItem,
     PaymentItem,
+    PlanItem,
     StripeObjectItem,
 )
+
+if TYPE_CHECKING:
+    from tuition.core.plan import Plan
+    from tuition.core.plan_facts import PlanFacts
 
 ABANDONED = "abandoned"
 EXPIRED = "expired"
@@ -59,17 +65,29 @@ MAX_SEARCH_POINTERS = 60
 """Pointers for the search in one commit. A transaction has at most 100 writes:
 https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html"""
 _SEARCH = "search "
+_PLAN_AUDIT = "plan audit"
 _CONDITION = "ConditionExpression"
 _UNCLAIMED = "attribute_not_exists(first_purchases) OR first_purchases = :first_purchases"
 """The condition of a create that claims its user's first purchase."""
 _TRANSIENT = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded", "RequestLimitExceeded"}
 
 
+class PlanChange(NamedTuple):
+    """A plan's new value, and the entry for the plan's own chain that says why."""
+
+    plan: "Plan"
+    entry: AuditEntry
+
+
 class Change(NamedTuple):
-    """A payment's new value, and the audit entry that says why."""
+    """A payment's new value, and the audit entry that says why.
+
+    `plan` is what else changes in the payment's plan. The ledger itself adds what the payment means for the plan.
+    """
 
     payment: Payment
     entry: AuditEntry
+    plan: PlanChange | None = None
 
 
 class BlocksChange(NamedTuple):
@@ -96,6 +114,10 @@ class CustomerChange:
 
 class AlreadyRecorded(TuitionError):
     """The record of this event exists: the event has been applied."""
+
+
+class _RecordedBefore(TuitionError):
+    """The record of this change of a plan exists although the plan does not show the change: a restore has lost it."""
 
 
 class StripeObjectTaken(TuitionError):
@@ -129,7 +151,10 @@ class VersionConflict(TuitionError):
 
 
 def load(ref: PaymentRef) -> PaymentState:
-    """Read a payment, its enrollment and its user's limits: one strongly consistent batch read."""
+    """Read a payment, its enrollment and its user's limits: one strongly consistent batch read.
+
+    The plan of a payment is read after it, and then the enrollments of the tracks that a member has begun.
+    """
     return load_with_pointers(ref, ())[0]
 
 
@@ -152,7 +177,55 @@ def load_with_pointers(
     enrollment = _enrollment(raw[EnrollmentItem], ref.user_id, ref.track)
     pointers = [StripeObjectItem.from_raw_data(item) for item in raw[StripeObjectItem]]
     state = PaymentState(payments[0] if payments else None, enrollment, _limits(raw[LimitsItem]))
-    return state, {item.stripe_id: item for item in pointers}
+    plan_id = state.payment.plan if state.payment else None
+    return _with_plan(state, plan_id) if plan_id else state, {item.stripe_id: item for item in pointers}
+
+
+def load_plan(plan_id: str, *tracks: str) -> PaymentState:
+    """Read a plan with its enrollments and its user's limits. Raises `NotFound`.
+
+    `tracks` are tracks that a member is about to begin: their enrollments are read too.
+    """
+    plan, is_lost = _plan(plan_id)
+    if plan is None:
+        raise NotFound("There is no such plan.")
+    codes = list(dict.fromkeys([plan.product, *plan.tracks, *tracks]))
+    raw = dynamodb.batch_get(
+        {
+            EnrollmentItem: [keys.enrollment_key(plan.user_id, code) for code in codes],
+            LimitsItem: [keys.limits_key(plan.user_id)],
+        }
+    )
+    by_code = {item["sort_key"]["S"]: mapping.enrollment_from_raw(item) for item in raw[EnrollmentItem]}
+    own, *others = (by_code.get(code) or Enrollment(user_id=plan.user_id, track=code) for code in codes)
+    return PaymentState(None, own, _limits(raw[LimitsItem]), plan, tuple(others), is_lost)
+
+
+def find_plan(plan_id: str) -> "Plan | None":
+    """Read a plan, from its records and payments if its item is missing. None if these are missing too."""
+    return _plan(plan_id)[0]
+
+
+def _with_plan(state: PaymentState, plan_id: str) -> PaymentState:
+    """Read the plan of a payment, and the enrollments of the tracks that a member has begun."""
+    plan, is_lost = _plan(plan_id)
+    codes = [code for code in plan.tracks if code != plan.product] if plan else []
+    user_id = state.enrollment.user_id
+    raw = dynamodb.batch_get({EnrollmentItem: [keys.enrollment_key(user_id, code) for code in codes]})[EnrollmentItem]
+    by_code = {item["sort_key"]["S"]: mapping.enrollment_from_raw(item) for item in raw}
+    others = tuple(by_code.get(code) or Enrollment(user_id=user_id, track=code) for code in codes)
+    return replace(state, plan=plan, others=others, lost_plan=is_lost)
+
+
+def _plan(plan_id: str) -> "tuple[Plan | None, bool]":
+    """Read a plan. If its item is missing, return what its records and payments show, and that it is missing."""
+    raw = dynamodb.batch_get({PlanItem: [keys.plan_key(plan_id)]})[PlanItem]
+    if raw:
+        return mapping.plan_from_raw(raw[0]), False
+    plan = mapping.plan_from_records(plan_id, queries.audit_trail(plan_id))
+    for payment in queries.payments_of_plan(plan_id) if plan else ():
+        plan = plan and plan.with_payment(payment)
+    return plan, plan is not None
 
 
 def load_for_create(user_id: str, track: str) -> tuple[Enrollment, Customer | None, PurchaseBlocks, Limits, Selling]:
@@ -230,38 +303,183 @@ def commit(
     `accepted_codes` are the entries of promotion codes in the user's limits that were not refused. Raises
     `AlreadyRecorded`, `StripeObjectTaken`, `FirstPurchaseTaken` or `VersionConflict` with nothing written.
     """
-    change = change._replace(payment=_without_erased(change.payment, before.enrollment))
-    enrollment = _next_enrollment(before.enrollment, change.payment, attempt_times)
-    limits, declines = _counted(before, change.payment)
-    changed = PaymentState(change.payment, enrollment, limits)
-    record = _record(before, changed, change.entry)
+    payment = _without_erased(change.payment, before.enrollment)
+    if payment.plan and before.plan is None and change.plan is None:
+        before = _with_plan(before, payment.plan)  # a payment that is rebuilt
+    limits, declines = _counted(before, payment)
+    after = before.with_payment(payment, change.plan.plan if change.plan else None)
+    after = _numbered(before, replace(after, limits=limits), attempt_times)
+    record = _record(before, after, change.entry)
     now = clock.now()
-    payment = replace(change.payment, version=record.seq, audit_head=record.hash, updated_at=timestamps.iso(now))
+    payment = replace(payment, version=record.seq, audit_head=record.hash, updated_at=timestamps.iso(now))
     final_form = archive.final_form(payment) if archive.is_closed(payment) else None
 
     writes = {
-        "payment": _put_payment(before.payment, mapping.payment_to_item(payment, now, changed.attention)),
-        "enrollment": (
-            _check_enrollment(enrollment)
-            if enrollment == before.enrollment
-            else _put_enrollment(before.enrollment, enrollment)
-        ),
+        "payment": _put_payment(before.payment, mapping.payment_to_item(payment, now, after.attention)),
+        **_enrollment_writes(before, after),
         "audit": {"Put": _put_absent(mapping.record_to_item(record, now, final_form), "subject")},
     }
-    writes |= _pointers(before.payment, payment)
     # A transaction may update the customer item once. A create with a new customer has no disputes or refunds yet.
     if customer:
         writes |= _put_customer(customer, now, payment)
     else:
         writes |= _update_history(before.payment, payment, now, _block(before.limits, limits, now))
     writes |= _update_limits(payment.user_id, before.limits, limits, accepted_codes, now)
-    writes |= _progress_updates(before.enrollment, enrollment)
-    _write(writes, before, is_sync=change.entry.is_sync)
+    plan_entry = change.plan.entry if change.plan else _entry_of_payment(before, after, change.entry)
+    plan = _write_plan(writes, before, replace(after, payment=payment), plan_entry, is_sync=change.entry.is_sync)
     if "attention" in record.transition:
         metrics.count("AttentionRaised")
     if declines:
         metrics.count("ChargeDeclined", declines)
-    return PaymentState(payment, enrollment, limits)
+    return replace(after, payment=payment, plan=plan, lost_plan=False)
+
+
+# --- plans ---
+
+
+def update_plan(
+    plan_id: str,
+    decide: Callable[[PaymentState], PlanChange | None],
+    *tracks: str,
+    before: PaymentState | None = None,
+) -> PaymentState:
+    """Load a plan, decide and commit. After a conflict repeat all three.
+
+    `decide` returns None if nothing is to be written. `tracks` as in `load_plan`. Raises `NotFound`, `Contended` after
+    the last conflict, and whatever `decide` raises.
+    """
+    for _ in retry.attempts(retry.COMMIT):
+        before = before or load_plan(plan_id, *tracks)
+        change = decide(before)
+        if change is None:
+            return before
+        try:
+            return commit_plan(before, change)
+        except (AlreadyRecorded, VersionConflict):
+            before = None
+    raise Contended(f"{plan_id} is being changed by other requests. Try again.")
+
+
+def commit_plan(before: PaymentState, change: PlanChange) -> PaymentState:
+    """Write a change of a plan without one of a payment, in one transaction: a tick, a decision, an announcement.
+
+    Raises `AlreadyRecorded` if the plan has moved on and the record exists, or `VersionConflict`, with nothing written.
+    """
+    plan = change.plan.merged(_erased_plan_facts()) if before.enrollment.erased else change.plan
+    before = replace(before, payment=None)
+    after = _numbered(before, before.with_plan(plan), None)
+    stored = _write_plan(_enrollment_writes(before, after), before, after, change.entry, is_sync=False)
+    if "attention" in audit.plan_transition(before, after):
+        metrics.count("AttentionRaised")
+    return replace(after, plan=stored, lost_plan=False)
+
+
+def recompute_plan(plan_id: str) -> PaymentState:
+    """Compute the parts of a plan again from its payments, after a restore. A payment that is missing loses its part.
+
+    The part of a payment that was deleted after its retention period stays. Raises `NotFound` or `Contended`.
+    """
+
+    def decide(state: PaymentState) -> PlanChange | None:
+        plan = state.existing_plan
+        items = queries.payments_by_id([*plan.parts])
+        by_id = {payment.payment_id: payment for payment in queries.payments_of_plan(plan_id)}
+        by_id |= {item.payment_id: mapping.payment_from_item(item) for item in items}
+        missing = [payment_id for payment_id in plan.parts if payment_id not in by_id]
+        after = plan
+        for payment_id in set(missing) - set(queries.expired(missing)):
+            after = after.without_payment(payment_id)
+        for payment in by_id.values():
+            after = after.with_payment(payment)
+        if not state.lost_plan and state.with_plan(after) == state:
+            return None
+        entry = AuditEntry(timestamps.iso(clock.now()), f"parts:{plan.version}", "plan.recomputed", "reconcile")
+        return PlanChange(after, entry)
+
+    return update_plan(plan_id, decide)
+
+
+def _erased_plan_facts() -> "PlanFacts":
+    from tuition.core.plan_facts import PlanFacts
+
+    return PlanFacts(erased=True)
+
+
+def _entry_of_payment(before: PaymentState, after: PaymentState, entry: AuditEntry) -> AuditEntry | None:
+    """Return the entry for the chain of a plan whose facts follow from a change of a payment; None if none do."""
+    if after.plan is None or (before.plan and not before.lost_plan and before.plan.facts == after.plan.facts):
+        return None
+    payment = after.existing
+    return replace(entry, event_id=f"{payment.payment_id}:{payment.version}", type="plan.payment_changed")
+
+
+def _write_plan(
+    writes: Mapping[str, Item], before: PaymentState, after: PaymentState, entry: AuditEntry | None, *, is_sync: bool
+) -> "Plan | None":
+    """Write these writes together with the plan, its record and the pointers of its payment, and return the plan.
+
+    A record that exists although the plan shows no change was lost to a restore: then it is recorded under another id.
+    """
+    plan = after.plan
+    if plan is None:
+        _write(_with_pointers(writes, before, after), before, is_sync=is_sync)
+        return None
+    if plan == before.plan and not before.lost_plan and entry is None:
+        check = {"TableName": dynamodb.table_name(PlanItem), "Key": keys.plan_key(plan.plan_id)}
+        writes = {**writes, "plan": {"ConditionCheck": {**check, **_version(plan.version)}}}
+        _write(_with_pointers(writes, before, after), before, is_sync=is_sync)
+        return plan
+    try:
+        return _write_changed_plan(writes, before, after, entry, is_sync=is_sync)
+    except _RecordedBefore:
+        again = replace(entry, event_id=f"{entry.event_id}:{plan.version}") if entry else None
+    try:
+        return _write_changed_plan(writes, before, after, again, is_sync=is_sync)
+    except _RecordedBefore:
+        raise VersionConflict(None) from None
+
+
+def _write_changed_plan(
+    writes: Mapping[str, Item], before: PaymentState, after: PaymentState, entry: AuditEntry | None, *, is_sync: bool
+) -> "Plan":
+    now, plan = clock.now(), after.existing_plan
+    plan = replace(plan, version=plan.version + 1, updated_at=timestamps.iso(now))
+    record = _plan_record(before, after, entry) if entry else None
+    if record:
+        plan = replace(plan, records=record.seq, audit_head=record.hash)
+    item = mapping.plan_to_item(plan, after.plan_attention)
+    is_new = before.plan is None or before.lost_plan
+    put = _put_absent(item, "plan_id") if is_new else _put_version(item, plan.version - 1)
+    writes = {**writes, "plan": {"Put": put}}
+    if record:
+        writes = {**writes, _PLAN_AUDIT: {"Put": _put_absent(mapping.record_to_item(record, now), "subject")}}
+    _write(_with_pointers(writes, before, after), before, is_sync=is_sync)
+    return plan
+
+
+def _plan_record(before: PaymentState, after: PaymentState, entry: AuditEntry) -> Record:
+    """Return the record on a plan's own chain. The payment's record says how an enrollment changed by a payment."""
+    from tuition.core import recorded_plan_facts
+    from tuition.core.plan_facts import NO_PLAN_FACTS
+
+    plan = after.existing_plan
+    transition = {"plan": {"id": plan.plan_id}} if after.payment else audit.plan_transition(before, after)
+    if before.plan is None:
+        transition = transition | audit.plan_agreed(plan)
+    facts_before = before.plan.facts if before.plan and not before.lost_plan else NO_PLAN_FACTS
+    return Record(
+        subject=plan.plan_id,
+        seq=plan.records + 1,
+        entry=entry,
+        user_id=plan.user_id,
+        track=plan.track,
+        transition=transition,
+        previous=plan.audit_head,
+        facts=recorded_plan_facts.added(facts_before, plan.facts),
+    )
+
+
+# --- the parts of the transaction ---
 
 
 def _without_erased(payment: Payment, enrollment: Enrollment) -> Payment:
@@ -269,19 +487,40 @@ def _without_erased(payment: Payment, enrollment: Enrollment) -> Payment:
     return (payment.merged(Facts(erased=True)) if enrollment.erased else payment).without_erased()
 
 
-def _next_enrollment(before: Enrollment, payment: Payment, attempt_times: tuple[int, ...] | None) -> Enrollment:
-    """Return the enrollment with the standing of a payment's grantor, and the next version if anything is new in it."""
-    after = before.with_payment(payment)
-    if attempt_times is not None:
-        after = replace(after, attempt_times=attempt_times)
-    return replace(after, version=before.version + 1) if after != before or not before.version else before
+def _numbered(before: PaymentState, after: PaymentState, attempt_times: tuple[int, ...] | None) -> PaymentState:
+    """Return a state with the next version of each enrollment in which anything is new, or that is not stored yet."""
+    own = after.enrollment if attempt_times is None else replace(after.enrollment, attempt_times=attempt_times)
+    if own != before.enrollment or not own.version:
+        own = replace(own, version=own.version + 1)
+    others = (
+        replace(new, version=new.version + 1) if new != old else new
+        for old, new in zip(before.others, after.others, strict=True)
+    )
+    return replace(after, enrollment=own, others=tuple(others))
 
 
-def _pointers(before: Payment | None, after: Payment) -> dict[str, Item]:
-    """Return the puts of the pointers to the objects that this commit names first."""
-    owned = {f"pointer {stripe_id}": stripe_id for stripe_id in _stripe_objects(after) - _stripe_objects(before)}
-    searched = {f"{_SEARCH}{stripe_id}": stripe_id for stripe_id in _new_search_objects(before, after)}
-    return {name: {"Put": _put_stripe_object(stripe_id, after)} for name, stripe_id in (owned | searched).items()}
+def _enrollment_writes(before: PaymentState, after: PaymentState) -> dict[str, Item]:
+    """Return the writes of the enrollments, or the conditions on those that were only read, and their projects."""
+    writes: dict[str, Item] = {}
+    for old, new in zip(before.enrollments, after.enrollments, strict=True):
+        name = "enrollment" if new.track == after.enrollment.track else f"enrollment {new.track}"
+        if new != old:
+            writes[name] = _put_enrollment(old, new)
+        elif new.version:
+            writes[name] = _check_enrollment(new)
+        writes |= _progress_updates(old, new)
+    return writes
+
+
+def _with_pointers(writes: Mapping[str, Item], before: PaymentState, after: PaymentState) -> dict[str, Item]:
+    """Add the puts of the pointers to the objects that this commit names first, as many as the transaction can have."""
+    payment = after.payment
+    if payment is None:
+        return dict(writes)
+    owned = _stripe_objects(payment) - _stripe_objects(before.payment)
+    searched = _new_search_objects(before.payment, payment)[: max(0, MAX_WRITES - len(writes) - len(owned))]
+    names = {f"pointer {one}": one for one in owned} | {f"{_SEARCH}{one}": one for one in searched}
+    return {**writes, **{name: {"Put": _put_stripe_object(one, payment)} for name, one in names.items()}}
 
 
 def _counted(before: PaymentState, payment: Payment) -> tuple[Limits, int]:
@@ -384,7 +623,7 @@ def _progress_updates(before: Enrollment, after: Enrollment) -> dict[str, Item]:
     if track is None:
         return {}  # the track is not in the catalog, so its projects are not known
     return {
-        f"progress {project.project}": {
+        f"progress {after.track} {project.project}": {
             "Update": mapping.progress_update(
                 after.user_id, after.track, project.project, project.steps, project.change
             )
@@ -549,6 +788,10 @@ def _raise_named(reasons: Mapping[str, Item], before: PaymentState | None, claim
     failed = {name: reason for name, reason in reasons.items() if reason["Code"] == "ConditionalCheckFailed"}
     if "audit" in failed and not is_sync:
         raise AlreadyRecorded("this event has been applied") from None
+    if _PLAN_AUDIT in failed and not any(name != _PLAN_AUDIT and not name.startswith(_SEARCH) for name in failed):
+        raise _RecordedBefore("the record exists, but the plan does not show its change") from None
+    if _PLAN_AUDIT in failed and "audit" not in reasons:
+        raise AlreadyRecorded("this change of the plan has been applied") from None
     for name, reason in failed.items():
         if name.startswith("pointer ") and "Item" in reason:
             raise StripeObjectTaken(StripeObjectItem.from_raw_data(reason["Item"])) from None
@@ -574,7 +817,7 @@ def _current(failed: Mapping[str, Item], before: PaymentState | None) -> Payment
         payment = mapping.payment_from_raw(failed["payment"]["Item"])
     if "enrollment" in failed:
         enrollment = mapping.enrollment_from_raw(failed["enrollment"]["Item"])
-    return PaymentState(payment, enrollment, before.limits)
+    return replace(before, payment=payment, enrollment=enrollment)
 
 
 def reschedule_check(state: PaymentState) -> None:

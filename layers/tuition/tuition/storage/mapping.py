@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pynamodb.models import Model
 
@@ -23,7 +23,18 @@ from tuition.core.selling import Selling
 from tuition.core.stored import read
 from tuition.storage import dynamodb, keys
 from tuition.storage.dynamodb import Item
-from tuition.storage.items import AuditItem, CursorItem, CustomerItem, EnrollmentItem, LimitsItem, PaymentItem
+from tuition.storage.items import (
+    AuditItem,
+    CursorItem,
+    CustomerItem,
+    EnrollmentItem,
+    LimitsItem,
+    PaymentItem,
+    PlanItem,
+)
+
+if TYPE_CHECKING:
+    from tuition.core.plan import Plan
 
 _SELLING = ("on", "message", "note", "actor", "at")
 
@@ -101,6 +112,93 @@ def payment_from_item(item: PaymentItem) -> Payment:
         membership=item.membership,
         plan=item.plan,
         covers=tuple(item.covers or ()),
+    )
+
+
+COLLECT_DUE = "due"
+"""What `collect_due` says of every plan for which a time is known at which the collector has to look at it."""
+
+
+def plan_to_item(plan: "Plan", attention: Sequence[AttentionReason]) -> PlanItem:
+    """Return the item of a plan. A column with no value here is the attribute of `Plan` with its name."""
+    from tuition.core import plan_installments, plan_steps
+
+    due = [one.due for one in plan_installments.installments(plan) if one.seq in plan.owed and one.due]
+    wake_at = plan_steps.wake_at(plan)
+    columns: dict[str, Any] = {
+        "offer": plan.terms.offer,
+        "terms": plan.terms.to_json(),
+        "facts": plan.facts.to_json(),
+        "parts": {payment_id: part.to_json() for payment_id, part in plan.parts.items()},
+        "attention": [vars(reason) for reason in attention] or None,
+        "listed_at": f"{plan.created_at}#{plan.plan_id}",
+        "plan_status": keys.sharded("plan_status", plan.status, plan.plan_id),
+        "due_at": f"{min(due, default=payments.NO_DUE_DATE)}#{plan.plan_id}",
+        "collect_due": None if wake_at is None else keys.sharded("collect_due", COLLECT_DUE, plan.plan_id),
+        "collect_at": None if wake_at is None else timestamps.iso(wake_at),
+        "attention_open": "open" if attention else None,
+    }
+    return PlanItem(
+        **{name: columns[name] if name in columns else getattr(plan, name) for name in PlanItem.get_attributes()}
+    )
+
+
+def plan_from_raw(raw: Item) -> "Plan":
+    """Return the plan of an item as DynamoDB writes it: from its terms, facts and parts."""
+    from tuition.core.plan import Plan
+    from tuition.core.plan_facts import PlanFacts
+    from tuition.core.plan_parts import Part
+    from tuition.core.plan_terms import PlanTerms
+
+    item = PlanItem.from_raw_data(raw)
+    return Plan(
+        plan_id=item.plan_id,
+        user_id=item.user_id,
+        track=item.track,
+        membership=item.membership,
+        attempt=int(item.attempt),
+        terms=PlanTerms.from_json(item.terms),
+        facts=PlanFacts.from_json(item.facts),
+        parts={payment_id: Part.from_json(part) for payment_id, part in item.parts.items()},
+        created_at=item.created_at,
+        updated_at=item.updated_at,
+        version=int(item.version),
+        records=int(item.records),
+        audit_head=item.audit_head,
+    )
+
+
+def plan_from_records(plan_id: str, trail: Sequence[Mapping[str, Any]]) -> "Plan | None":
+    """Return a plan whose item is missing, without its payments, as its own audit records show it.
+
+    None if the record of its creation is missing too. Its payment methods are in no record.
+    """
+    from tuition.core import recorded_plan_facts
+    from tuition.core.plan import Plan
+    from tuition.core.plan_facts import PlanFacts
+    from tuition.core.plan_terms import PlanTerms
+
+    first = next((record for record in trail if "terms" in record["transition"].get("plan", {})), None)
+    if first is None:
+        return None
+    agreed = first["transition"]["plan"]
+    facts = recorded_plan_facts.restored(trail)
+    return (
+        Plan(
+            plan_id=plan_id,
+            user_id=first["user_id"],
+            track=first["track"],
+            membership=agreed.get("membership"),
+            attempt=int(agreed["attempt"]),
+            terms=PlanTerms.from_json(agreed["terms"]),
+            created_at=agreed["created_at"],
+            updated_at=trail[-1]["at"],
+            version=max([len(trail), *(decision.version for decision in facts.decisions.values())]),
+            records=int(trail[-1]["seq"]),
+            audit_head=trail[-1]["hash"],
+        )
+        .merged(facts)
+        .merged(PlanFacts(rebuilt=True))
     )
 
 

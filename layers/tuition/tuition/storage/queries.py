@@ -9,7 +9,7 @@ import heapq
 import itertools
 import json
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pynamodb.models import Model
 
@@ -27,10 +27,14 @@ from tuition.storage.items import (
     EffectItem,
     EnrollmentItem,
     PaymentItem,
+    PlanItem,
     QuarantineItem,
     SearchItem,
     StripeObjectItem,
 )
+
+if TYPE_CHECKING:
+    from tuition.core.plan import Plan
 
 PAGE_OF_PAYMENTS = 100
 """A batch read has at most 100 keys."""
@@ -43,6 +47,26 @@ MAX_SORT_KEY_BYTES = 1024
 def by_user(user_id: str) -> Partition:
     """A user's payments, in the order of their creation."""
     return Partition(PaymentItem, "user_id", user_id, "listed_at", "by_user")
+
+
+def by_plan(plan_id: str) -> Partition:
+    """The payments of a plan, in the order of their creation."""
+    return Partition(PaymentItem, "plan", plan_id, "listed_at", "by_plan")
+
+
+def plans_by_user(user_id: str) -> Partition:
+    """A user's plans, in the order of their creation."""
+    return Partition(PlanItem, "user_id", user_id, "listed_at", "by_user")
+
+
+def plans_by_status(status: str) -> list[Partition]:
+    """The plans of one status, in the order in which their next installment is due."""
+    return _shards(PlanItem, "plan_status", status, "due_at", "by_status")
+
+
+def plans_by_attention() -> Partition:
+    """The plans that need attention, in the order of their creation."""
+    return Partition(PlanItem, "attention_open", "open", "listed_at", "by_attention")
 
 
 def _shards(model: type[Model], key: str, value: str, sort_key: str, index: str) -> list[Partition]:
@@ -220,6 +244,41 @@ def payments_by_id(payment_ids: list[str]) -> list[PaymentItem]:
     raw = dynamodb.batch_get({PaymentItem: [keys.payment_key(i) for i in payment_ids]})[PaymentItem]
     items = {item["payment_id"]["S"]: PaymentItem.from_raw_data(item) for item in raw}
     return [items[i] for i in payment_ids if i in items]
+
+
+def plans_by_id(plan_ids: Iterable[str]) -> "list[Plan]":
+    """Read plans, strongly consistent, in this order. Plans that do not exist are left out."""
+    ids = list(plan_ids)
+    raw = dynamodb.batch_get({PlanItem: [keys.plan_key(plan_id) for plan_id in ids]})[PlanItem]
+    plans = {item["plan_id"]["S"]: mapping.plan_from_raw(item) for item in raw}
+    return [plans[plan_id] for plan_id in ids if plan_id in plans]
+
+
+def plan_items_of_user(user_id: str) -> Iterator[Item]:
+    """Yield the item of every plan of a user, the newest first: a query and a batch read per page."""
+    for page in dynamodb.query_pages(plans_by_user(user_id), descending=True, limit=PAGE_OF_PAYMENTS):
+        raw = dynamodb.batch_get({PlanItem: [keys.plan_key(key["plan_id"]["S"]) for key in page.items]})[PlanItem]
+        own = [item for item in raw if item["user_id"]["S"] == user_id]
+        yield from sorted(own, key=lambda item: str(item["listed_at"]["S"]), reverse=True)
+
+
+def plans_of_user(user_id: str) -> "Iterator[Plan]":
+    """Yield every plan of a user, the newest first: a query and a batch read per page."""
+    yield from map(mapping.plan_from_raw, plan_items_of_user(user_id))
+
+
+def payments_of_plan(plan_id: str) -> Iterator[Payment]:
+    """Yield the payments of a plan that the index shows, the oldest first: a query and a batch read per page."""
+    for page in dynamodb.query_pages(by_plan(plan_id), limit=PAGE_OF_PAYMENTS):
+        items = payments_by_id([key["payment_id"]["S"] for key in page.items])
+        yield from map(mapping.payment_from_item, items)
+
+
+def due_plans(now: str) -> Iterator[str]:
+    """Yield the ids of the plans at which the collector must look, the longest due first. `now` is RFC 3339."""
+    partitions = _shards(PlanItem, "collect_due", mapping.COLLECT_DUE, "collect_at", "by_collect")
+    due = _merged(partitions, SortKeys("#sort <= :now", {":now": now}))
+    yield from (key["plan_id"]["S"] for key in due)
 
 
 def page_of_payments(

@@ -1,7 +1,9 @@
 """Rebuild a payment whose item is missing, from what Stripe shows and never from an event's own body."""
 
 import functools
+import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tuition import clock
@@ -13,10 +15,14 @@ from tuition.core.facts import Agreement, Decision, Facts, Withdrawal
 from tuition.core.money import Money
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
+from tuition.core.plan import Plan
+from tuition.core.plan_facts import PlanFacts
+from tuition.core.plan_terms import PlanTerms
 from tuition.core.refs import PaymentRef
 from tuition.core.stored import read
-from tuition.storage import queries
-from tuition.storage.ledger import Change
+from tuition.core.stripe_json import optional_id
+from tuition.storage import ledger, queries
+from tuition.storage.ledger import Change, PlanChange
 from tuition.stripe_gateway import client as stripe_client
 from tuition.stripe_gateway import sync
 from tuition.stripe_gateway.objects import StripeObject
@@ -62,27 +68,79 @@ def change(
 ) -> Change | None:
     """Return the change that rebuilds a missing payment; None if it exists or its object is not settled."""
     payment = None if state.payment else from_stripe(ref, stripe_object)
-    return Change(payment, entry) if payment else None
+    if payment is None:
+        return None
+    if payment.plan is None:
+        return Change(payment, entry)
+    return Change(payment, entry, _rebuilt_plan(payment, stripe_object, entry))
+
+
+def _rebuilt_plan(payment: Payment, stripe_object: StripeObject | None, entry: AuditEntry) -> PlanChange | None:
+    """Return the plan of a rebuilt payment, with the terms that Stripe has of it, if neither it nor its records exist.
+
+    None if the ledger finds it. Its student agreed to these terms, so no catalog of today changes them.
+    """
+    if stripe_object is None or payment.plan is None or ledger.find_plan(payment.plan):
+        return None
+    metadata = stripe_object.retrieve().object.get("metadata") or {}
+    plan = Plan(
+        plan_id=payment.plan,
+        user_id=payment.user_id,
+        track=payment.track,
+        membership=payment.membership,
+        attempt=_count(metadata, "plan_attempt"),
+        terms=_terms(metadata),
+        created_at=payment.created_at,
+        updated_at=payment.updated_at,
+        facts=PlanFacts(rebuilt=True),
+    )
+    rebuilt = replace(entry, event_id=f"rebuilt:{payment.payment_id}", type="plan.rebuilt")
+    return PlanChange(plan, rebuilt)
+
+
+def _terms(metadata: Mapping[str, Any]) -> PlanTerms:
+    try:
+        return PlanTerms.from_json(json.loads(metadata["plan_terms"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise EventUnusable("its metadata name a plan, but not its terms") from error
+
+
+def _count(metadata: Mapping[str, Any], name: str) -> int:
+    text = metadata.get(name, "")
+    if not (text.isascii() and text.isdigit() and len(text) < 9):
+        raise EventUnusable(f"its metadata has no {name}")
+    return int(text)
+
+
+def _covers(metadata: Mapping[str, Any]) -> tuple[int, ...]:
+    parts = metadata.get("covers", "").split(",")
+    if not all(part.isascii() and part.isdigit() and len(part) < 9 for part in parts):
+        raise EventUnusable("its metadata name a plan, but not what it covers")
+    return tuple(map(int, parts))
 
 
 def _payment(
     ref: PaymentRef, metadata: Mapping[str, Any], obj: Mapping[str, Any], stripe_object: StripeObject, facts: Facts
 ) -> Payment:
-    attempt = metadata.get("attempt", "")
-    if not (attempt.isascii() and attempt.isdigit() and len(attempt) < 9):
-        raise EventUnusable("its metadata has no attempt")
-    track = catalog.tracks().get(ref.track)
-    if track is None:
-        raise EventUnusable(f"its metadata names the track {ref.track[:40]!r}, which has no price here")
+    attempt = _count(metadata, "attempt")
+    plan_id = optional_id(metadata, "plan")
+    covers = _covers(metadata) if plan_id else ()
+    plan = ledger.find_plan(plan_id) if plan_id else None
+    terms = plan.terms if plan else _terms(metadata) if plan_id else None
+    price = terms.amount_of(covers) if terms else _catalog_price(ref, obj)
+    is_membership = "membership" in metadata
     trail = queries.audit_trail(ref.payment_id)  # if the records still exist, the chain continues after them
     return Payment(
         payment_id=ref.payment_id,
         user_id=ref.user_id,
-        track=ref.track,
+        track=None if is_membership else ref.track,
+        membership=ref.track if is_membership else None,
+        plan=plan_id,
+        covers=covers,
         kind=stripe_object.kind,
-        attempt=int(attempt),
+        attempt=attempt,
         stripe_object_id=stripe_object.id,
-        price=_price(track.price, obj),
+        price=price,
         created_at=timestamps.iso(obj["created"]),
         updated_at=timestamps.iso(clock.now()),
         first_purchase=_is_first_purchase(obj),
@@ -126,8 +184,12 @@ def _is_first_purchase(obj: Mapping[str, Any]) -> bool:
     return any(isinstance(code, Mapping) and promotion_rules.is_for_first_purchase(code) for code in codes)
 
 
-def _price(catalog_price: Money, obj: Mapping[str, Any]) -> Money:
+def _catalog_price(ref: PaymentRef, obj: Mapping[str, Any]) -> Money:
     """Return the catalog's price, less the discount of a session that was made for this price."""
+    track = catalog.tracks().get(ref.track)
+    if track is None:
+        raise EventUnusable(f"its metadata names the track {ref.track[:40]!r}, which has no price here")
+    catalog_price = track.price
     if (obj.get("amount_subtotal"), obj.get("currency")) != (catalog_price.amount, catalog_price.currency):
         return catalog_price
     details = obj.get("total_details")

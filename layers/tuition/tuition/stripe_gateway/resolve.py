@@ -4,9 +4,10 @@ A pointer is our own record and decides. Anybody with access to Stripe's dashboa
 decide only where there is no pointer.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from itertools import batched
-from typing import Any, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from tuition import metrics
 from tuition.core.errors import EventUnusable, NotFound
@@ -20,6 +21,9 @@ from tuition.storage import dynamodb, keys, ledger, mapping, queries
 from tuition.storage.dynamodb import Item
 from tuition.storage.items import PaymentItem, StripeObjectItem
 from tuition.stripe_gateway import client as stripe_client
+
+if TYPE_CHECKING:
+    from tuition.core.plan import Plan
 
 APP = "tuition"
 POINTED = ("pi_", "cs_", "ch_", "py_", "re_", "pyr_", "dp_", "du_")
@@ -63,15 +67,26 @@ def owner_metadata() -> dict[str, str]:
     return {**owner, "stack": stack_id} if stack_id else owner
 
 
-def metadata(ref: PaymentRef, attempt: int, kind: Kind) -> dict[str, str]:
-    """Return the metadata of an intent, of a session and of its `payment_intent_data`. Refunds carry it too."""
+def metadata(
+    ref: PaymentRef, attempt: int, kind: Kind, plan: "Plan | None" = None, covers: Sequence[int] = ()
+) -> dict[str, str]:
+    """Return the metadata of an intent, of a session and of its `payment_intent_data`. Refunds carry it too.
+
+    Those of a payment of a plan have the plan's terms, so that a restore can lose no plan that was paid.
+    """
+    of_plan = {}
+    if plan:
+        terms = json.dumps(plan.terms.to_json(), separators=(",", ":"))
+        of_plan = {"plan": plan.plan_id, "plan_attempt": str(plan.attempt), "plan_terms": terms}
+        of_plan["covers"] = ",".join(map(str, covers))
     return {
         **owner_metadata(),
         "payment_id": ref.payment_id,
         "user_id": ref.user_id,
-        "track": ref.track,
+        "membership" if plan and plan.membership else "track": ref.track,
         "attempt": str(attempt),
         "kind": kind,
+        **of_plan,
     }
 
 
@@ -83,7 +98,8 @@ def ref_in_metadata(metadata: Mapping[str, Any]) -> PaymentRef | None:
     """
     if not is_ours(metadata):
         return None
-    return PaymentRef(object_id(metadata, "payment_id"), object_id(metadata, "user_id"), object_id(metadata, "track"))
+    product = "membership" if "membership" in metadata else "track"
+    return PaymentRef(object_id(metadata, "payment_id"), object_id(metadata, "user_id"), object_id(metadata, product))
 
 
 def is_ours(metadata: object) -> bool:

@@ -143,8 +143,11 @@ def refresh_state(
 
 
 def is_up_to_date(state: PaymentState, after: Payment) -> bool:
-    """Whether nothing needs to be written. A restore may have separated a payment from its enrollment."""
-    return differs_only_in_time(state.existing, after) and state.enrollment.with_payment(after) == state.enrollment
+    """Whether nothing needs to be written. A restore may have separated a payment from its plan or enrollment."""
+    if state.lost_plan or not differs_only_in_time(state.existing, after):
+        return False
+    then = state.with_payment(after)
+    return (then.plan, then.enrollments) == (state.plan, state.enrollments)
 
 
 def differs_only_in_time(before: Payment, after: Payment) -> bool:

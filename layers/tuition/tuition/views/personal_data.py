@@ -25,7 +25,7 @@ from tuition.core.refs import is_user_id
 from tuition.settings import settings
 from tuition.storage import dynamodb, effects, keys, ledger, limits, mapping, notes, queries, search
 from tuition.storage.dynamodb import Item
-from tuition.storage.items import CustomerItem, EnrollmentItem, LimitsItem, NoteItem, PaymentItem
+from tuition.storage.items import CustomerItem, EnrollmentItem, LimitsItem, NoteItem, PaymentItem, PlanItem
 from tuition.storage.notes import NoteTopic
 from tuition.storage.queries import Cursor
 
@@ -60,7 +60,7 @@ def part(user_id: str, cursor: str | None) -> dict[str, Any]:
     """Return one part of everything that is stored about a person: their payments, then their own records.
 
     Between the two are the records of payments that were deleted after their retention period. The first part also has
-    what does not grow with the payments: the customer item, enrollments, progress, limits and notes. Raises
+    what does not grow with the payments: the customer item, enrollments, progress, limits, plans and notes. Raises
     `Unprocessable` for another list's cursor.
     """
     after = Cursor.decode(cursor, _list_id(user_id)) if cursor else None
@@ -105,7 +105,7 @@ def for_staff(user_id: str, cursor: str | None, staff: str) -> tuple[int, dict[s
 def is_empty(data: Mapping[str, Any]) -> bool:
     """Whether the first part shows that nothing is stored about a person."""
     person = data["person"] or {}
-    stored = tuple(person.get(name) for name in ("customer", "enrollments", "progress", "limits", "notes"))
+    stored = tuple(person.get(name) for name in ("customer", "enrollments", "progress", "limits", "plans", "notes"))
     return not any((*stored, data["payments"], data["expired_payments"], data["records"]))
 
 
@@ -152,8 +152,18 @@ def _person(user_id: str) -> dict[str, Any]:
         "limits": next((mapping.attributes(LimitsItem, item) for item in raw[LimitsItem]), None),
         "enrollments": [mapping.attributes(EnrollmentItem, item) for item in tracks.values()],
         "progress": [_plain(item) for item in projects.values()],
+        "plans": [_plan(user_id, item) for item in queries.plan_items_of_user(user_id)],
         "notes": [_note(item, user_id) for item in notes.read(NoteTopic(user_id))],
     }
+
+
+def _plan(user_id: str, item: Item) -> dict[str, Any]:
+    """Return a plan's attributes and the records of its own chain."""
+    stored = mapping.attributes(PlanItem, item)
+    for decision in stored["facts"].get("decisions", {}).values():
+        decision["actor"] = decision["actor"] if decision["actor"] == user_id else STAFF
+    records = [_record(user_id, record) for record in queries.audit_items(stored["plan_id"])]
+    return {"attributes": _without_suspicion(_without_others(stored, user_id)), "records": records}
 
 
 def _note(item: NoteItem, user_id: str) -> Any:

@@ -5,15 +5,16 @@ makes it, so it is found by comparing: whenever staff open the user, and for all
 """
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tuition import clock, retry
 from tuition.core import enrollment as enrollments
-from tuition.core import retention, timestamps
+from tuition.core import plan_checks, retention, timestamps
 from tuition.core.payment import Payment
-from tuition.core.refs import Grantor
+from tuition.core.plan import Plan
+from tuition.core.refs import Grantor, is_plan
 from tuition.storage import keys, mapping, queries
 from tuition.storage.dynamodb import Item
 from tuition.storage.items import EnrollmentItem
@@ -55,17 +56,17 @@ def _problems(user_id: str, items: Mapping[str, Item]) -> list[StandingProblem]:
         for sort_key, item in items.items()
         if sort_key != keys.USER_SORT_KEY and not keys.project_of(sort_key)
     }
-    granting = [key for enrollment in by_track.values() for key, one in enrollment.standings.items() if one.grants]
-    stored = {
-        item.payment_id: mapping.payment_from_item(item)
-        for batch in itertools.batched(granting, PAYMENTS_PER_READ, strict=False)
-        for item in queries.payments_by_id(list(batch))
-    }
-    stored |= _deleted([key for key in granting if key not in stored])
+    granting = {key for enrollment in by_track.values() for key, one in enrollment.standings.items() if one.grants}
+    stored = _payments(sorted(key for key in granting if not is_plan(key)))
+    plans = plans_by_payments(sorted(filter(is_plan, granting)))
     result = []
     for track, enrollment in by_track.items():
         for grantor in enrollment.standings:
-            problem = enrollments.standing_problem(enrollment, grantor, stored.get(grantor))
+            problem = (
+                plan_checks.standing_problem(enrollment, grantor, plans.get(grantor))
+                if is_plan(grantor)
+                else enrollments.standing_problem(enrollment, grantor, stored.get(grantor))
+            )
             if problem:
                 result.append(StandingProblem(user_id, track, grantor, problem))
         status = EnrollmentItem.from_raw_data(items[track]).status
@@ -80,6 +81,23 @@ def _problems(user_id: str, items: Mapping[str, Item]) -> list[StandingProblem]:
         if track not in by_track or by_track[track].status != "ENROLLED":
             result.append(StandingProblem(user_id, track, None, f"{project} is unlocked without an enrollment"))
     return result
+
+
+def _payments(payment_ids: Sequence[str]) -> dict[str, Payment]:
+    """Read payments by id, and those that were deleted in their time from their records."""
+    stored = {
+        item.payment_id: mapping.payment_from_item(item)
+        for batch in itertools.batched(payment_ids, PAYMENTS_PER_READ, strict=False)
+        for item in queries.payments_by_id(list(batch))
+    }
+    return stored | _deleted([key for key in payment_ids if key not in stored])
+
+
+def plans_by_payments(plan_ids: Sequence[str]) -> dict[str, Plan]:
+    """Read plans by id, each with the parts that its payments show: a forged part gives no access here."""
+    plans = queries.plans_by_id(plan_ids) if plan_ids else []
+    payments = _payments(sorted({payment_id for plan in plans for payment_id in plan.parts}))
+    return {plan.plan_id: plan_checks.of_payments(plan, payments) for plan in plans}
 
 
 def _deleted(payment_ids: Iterable[str]) -> dict[str, Payment]:
