@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.plan_stories import FOUR, MEMBERSHIP, Story
-from tuition.core import plan_facts
+from tuition.core import plan_facts, plan_methods
 from tuition.core.facts import Acknowledgement
 from tuition.core.offers import PlanOffer, PlanRules
+from tuition.core.plan_basis import PlanBasis
 from tuition.core.plan_facts import NO_PLAN_FACTS, Answer, Method, PlanDecision, PlanFacts, Try, merge
 from tuition.core.plan_parts import Part
 from tuition.core.plan_terms import PlanTerms
@@ -45,7 +46,8 @@ def random_facts(seed: int) -> PlanFacts:
         )  # fmt: skip
 
     def method() -> Method:
-        return Method(set_up=small(), type=maybe(word), updated=maybe(small), replaced=maybe(small), gone=maybe(small))
+        times = {name: maybe(small) for name in ("chosen", "updated", "replaced", "gone")}
+        return Method(set_up=small(), type=maybe(word), **times)
 
     def a_try() -> Try:
         answer = maybe(lambda: Answer(small(), maybe(word), maybe(word), maybe(word)))
@@ -119,6 +121,14 @@ def test_a_method_that_is_replaced_or_gone_stays_so_in_any_order() -> None:
     set_up, gone = PlanFacts(methods={"pm_1": Method(set_up=5)}), PlanFacts(methods={"pm_1": Method(set_up=9, gone=9)})
     assert merge(set_up, gone).methods["pm_1"] == merge(gone, set_up).methods["pm_1"] == Method(set_up=5, gone=9)
     assert merge(set_up, gone).methods["pm_1"].is_final
+
+
+def test_the_method_that_the_student_chose_last_is_charged_in_any_order() -> None:
+    first, second = ({name: Method(set_up=at)} for name, at in (("pm_1", 5), ("pm_2", 9)))
+    again = {"pm_1": Method(set_up=5, chosen=12)}
+    for changes in itertools.permutations((first, second, again)):
+        facts = functools.reduce(merge, (PlanFacts(methods=methods) for methods in changes))
+        assert plan_methods.chosen(PlanBasis(terms=FOUR, facts=facts)) == "pm_1"
 
 
 def test_the_terms_of_a_plan_are_those_of_its_offer_and_the_rules_of_that_day() -> None:

@@ -79,12 +79,14 @@ class PlanDecision:
 class Method:
     """A payment method that the student set up for the plan. Times are in epoch seconds.
 
+    `chosen` is when the student last chose it, which they may do again after another one.
     `updated` is when the network last gave a card new details. `replaced` is when the student chose another one, `gone`
     when Stripe no longer had it: both are final.
     """
 
     set_up: int
     type: str | None = None
+    chosen: int | None = None
     updated: int | None = None
     replaced: int | None = None
     gone: int | None = None
@@ -223,6 +225,7 @@ def join_method(a: Method, b: Method) -> Method:
     return Method(
         set_up=min(a.set_up, b.set_up),
         type=either(a.type, b.type, max),
+        chosen=either(a.chosen, b.chosen, max),
         updated=either(a.updated, b.updated, max),
         replaced=either(a.replaced, b.replaced, min),
         gone=either(a.gone, b.gone, min),
