@@ -32,7 +32,7 @@ KEY_SECRET, WEBHOOK_SECRET = "StripeSecretArn", "StripeWebhookSecretArn"
 _SYNC = ("payment_intents", "checkout/sessions", "charges", "refunds", "disputes", "promotion_codes", "coupons")
 _DOCUMENTS = ("invoices", "credit_notes")
 READS = {
-    "default": (*_SYNC, *_DOCUMENTS, "customers", "products"),
+    "default": (*_SYNC, *_DOCUMENTS, "customers", "products", "setup_intents"),
     "refunds": (*_SYNC, *_DOCUMENTS, "customers"),
     "webhook": (*_SYNC, "credit_notes"),
     "reconcile": (

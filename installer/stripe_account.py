@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from installer.questions import SECRET_KEY, WEBHOOK_KEY, key_problem
 from installer.run import Run, masked
 from installer.world import Stop, is_missing
-from tuition.intake.stripe_events import API_VERSION, EVENT_TYPES
+from tuition.intake.stripe_events import API_VERSION, SUBSCRIBED
 
 WEBHOOK_PATH = "/api/payments/webhook"
 """Without a slash at the end: an HTTP API has no route that ends in one."""
@@ -25,11 +25,11 @@ ENDPOINTS = 100
 DESCRIPTION = "Tuition"
 PERMISSIONS = {
     "write": (
-        "PaymentIntents, Checkout Sessions, Customers, Payment Methods, Products, Charges and Refunds, Credit notes, "
-        "Disputes",
+        "PaymentIntents, SetupIntents, Checkout Sessions, Customers, Payment Methods, Products, Charges and Refunds, "
+        "Credit notes, Disputes",
         (
-            *("payment_intents", "checkout/sessions", "customers", "payment_methods", "products", "refunds"),
-            *("credit_notes", "disputes"),
+            *("payment_intents", "setup_intents", "checkout/sessions", "customers", "payment_methods", "products"),
+            *("refunds", "credit_notes", "disputes"),
         ),
     ),
     "read": (
@@ -138,7 +138,7 @@ def webhook_url(run: Run) -> str:
 
 def expected_endpoint(run: Run) -> dict[str, Any]:
     """Return what the endpoint must be."""
-    return {"url": webhook_url(run), "enabled_events": sorted(EVENT_TYPES), "api_version": API_VERSION}
+    return {"url": webhook_url(run), "enabled_events": sorted(SUBSCRIBED), "api_version": API_VERSION}
 
 
 def look_at_webhook(run: Run) -> Sequence[str]:

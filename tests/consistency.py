@@ -14,11 +14,23 @@ from typing import Any
 from tests.event_schemas import schema_of
 from tests.sensitive_data import find_sensitive
 from tools import published_events as reference
-from tuition.core import archive, attention, audit, catalog, enrollment, published_events, recorded_facts, selling
+from tuition.core import (
+    archive,
+    attention,
+    audit,
+    catalog,
+    enrollment,
+    plan_parts,
+    published_events,
+    recorded_facts,
+    selling,
+)
 from tuition.core import payment as payments
 from tuition.core.enrollment import Enrollment
 from tuition.core.payment import Payment
+from tuition.core.plan import Plan
 from tuition.core.purchase_blocks import NO_BLOCKS, PurchaseBlocks
+from tuition.core.refs import is_plan
 from tuition.core.selling import Selling
 from tuition.storage import dynamodb, keys, mapping
 from tuition.storage.items import (
@@ -27,6 +39,7 @@ from tuition.storage.items import (
     CustomerItem,
     EnrollmentItem,
     PaymentItem,
+    PlanItem,
     QuarantineItem,
     StripeObjectItem,
 )
@@ -43,6 +56,7 @@ class Snapshot:
     """Every stored item and every Stripe object at one moment."""
 
     payments: dict[str, Payment] = field(default_factory=dict)
+    plans: dict[str, Plan] = field(default_factory=dict)
     in_queue: dict[str, bool] = field(default_factory=dict)
     enrollments: dict[tuple[str, str], Enrollment] = field(default_factory=dict)
     entries: dict[tuple[str, str], Object] = field(default_factory=dict)
@@ -85,6 +99,9 @@ def read_snapshot(
         payment = mapping.payment_from_raw(item)
         snapshot.payments[payment.payment_id] = payment
         snapshot.in_queue[payment.payment_id] = "attention_open" in item
+    for item in items(client, PlanItem, names):
+        plan = mapping.plan_from_raw(item)
+        snapshot.plans[plan.plan_id] = plan
     for item in items(client, EnrollmentItem, names):
         user, entry = item["user_id"]["S"], item["sort_key"]["S"]
         snapshot.entries[user, entry] = item
@@ -118,15 +135,17 @@ def violations_at_any_time(snapshot: Snapshot) -> list[str]:
     for payment in snapshot.payments.values():
         violations += audit_violations(payment, snapshot.records.get(payment.payment_id, []))
         violations += _standing(snapshot, payment) + _pointers(snapshot, payment)
+    for plan in snapshot.plans.values():
+        violations += _plan(snapshot, plan)
     for (user, track), item in snapshot.enrollments.items():
-        unknown = set(item.standings) - set(snapshot.payments)
+        unknown = set(item.standings) - set(snapshot.payments) - set(snapshot.plans)
         violations += [f"{user} has the standing of {name}, which does not exist" for name in unknown]
-        violations += _progress(snapshot, user, track, item)
+        violations += _progress(snapshot, user, track, item) if track in catalog.tracks() else []
     violations += _lost_disputes(snapshot) + _first_purchases(snapshot)
     if broken := selling.verify(snapshot.selling, snapshot.records.get(selling.SUBJECT, [])):
         violations.append(f"{selling.SUBJECT}: {broken}")
     for subject, trail in snapshot.records.items():
-        if subject not in snapshot.payments and subject != selling.SUBJECT:
+        if subject not in {*snapshot.payments, *snapshot.plans, selling.SUBJECT}:
             head = snapshot.entries.get((subject, keys.USER_SORT_KEY))
             version, hash_ = (int(head["version"]["N"]), head["audit_head"]["S"]) if head else (0, "")
             if broken := audit.verify(subject, trail, version, hash_):
@@ -263,12 +282,36 @@ def _settled(payment: Payment) -> int:
     return payment.facts.settled.amount if payment.facts.settled else 0
 
 
+def _plan(snapshot: Snapshot, plan: Plan) -> list[str]:
+    """Check that a plan has the part of each of its payments, and that its own records are complete."""
+    problems = []
+    own = [payment for payment in snapshot.payments.values() if payment.plan == plan.plan_id]
+    parts = {payment.payment_id: part for payment in own if (part := plan_parts.part_of(payment))}
+    if plan.parts != parts:
+        problems.append(f"{plan.plan_id} has the parts {sorted(plan.parts)}, and its payments lead to {sorted(parts)}")
+    if broken := audit.verify(plan.plan_id, snapshot.records.get(plan.plan_id, []), plan.records, plan.audit_head):
+        problems.append(f"{plan.plan_id}: {broken}")
+    paid = [seq for payment in own if _is_paid(payment) for seq in payment.covers]
+    problems += [f"{plan.plan_id} was paid for installment {seq} twice" for seq in {*paid} if paid.count(seq) > 1]
+    return problems
+
+
+def _is_paid(payment: Payment) -> bool:
+    return _settled(payment) > payments.refunded_amount(payment.facts)
+
+
 def _standing(snapshot: Snapshot, payment: Payment) -> list[str]:
-    item = snapshot.enrollments.get((payment.user_id, payment.track))
-    standing = enrollment.standing_of(payment)
+    item = snapshot.enrollments.get((payment.user_id, payment.product))
+    if payment.plan:
+        plan = snapshot.plans.get(payment.plan)
+        if plan is None:
+            return [f"{payment.payment_id} names {payment.plan}, which does not exist"]
+        standing, attempt = plan.standing, plan.attempt
+    else:
+        standing, attempt = enrollment.standing_of(payment), payment.attempt
     if item is None or item.standings.get(payment.grantor) != (standing if standing.counts else None):
         return [f"{payment.payment_id} is {payment.status}, but its enrollment has another standing"]
-    return [f"{payment.user_id}: the attempt counter is too low"] if item.attempt < payment.attempt else []
+    return [f"{payment.user_id}: the attempt counter is too low"] if item.attempt < attempt else []
 
 
 def _pointers(snapshot: Snapshot, payment: Payment) -> list[str]:
@@ -306,7 +349,11 @@ def violations_when_idle(snapshot: Snapshot) -> list[str]:
         status, standing = _expected(snapshot, payment)
         if payment.status != status:
             violations.append(f"{payment.payment_id} is {payment.status}, but {status} by Stripe's objects")
-        grants[payment.user_id, payment.track].append(standing)
+        if payment.plan is None:
+            grants[payment.user_id, payment.product].append(standing)
+    for plan in snapshot.plans.values():
+        for product in {plan.product, *plan.tracks}:
+            grants[plan.user_id, product].append(_expected_of_plan(snapshot, plan))
     for key, standings in grants.items():
         expected = next((s for s in ("ENROLLED", "PENDING", "WITHDRAWN") if s in standings), None)
         if key in snapshot.enrollments and snapshot.enrollments[key].status != expected:
@@ -357,6 +404,16 @@ def _expected(snapshot: Snapshot, payment: Payment) -> tuple[str, str | None]:
     return status, "WITHDRAWN" if is_due else None
 
 
+def _expected_of_plan(snapshot: Snapshot, plan: Plan) -> str | None:
+    """Return the enrollment status that a plan alone implies by Stripe's objects, on a day when nothing is due."""
+    own = [payment for payment in snapshot.payments.values() if payment.plan == plan.plan_id]
+    first = [_expected(snapshot, payment)[1] for payment in own if 1 in payment.covers]
+    decisions = {decision.decision for decision in plan.facts.decisions.values()}
+    if decisions & {"withdraw", "close"} and {"ENROLLED", "WITHDRAWN"} & {*first}:
+        return "WITHDRAWN"
+    return next((status for status in ("ENROLLED", "PENDING", "WITHDRAWN") if status in first), None)
+
+
 def unsettled_status(session: Object | None, intent: Object | None) -> str:
     """Return the status of a payment without settled money, by its session (None without one) and its intent."""
     status = intent["status"] if intent else "requires_payment_method"
@@ -402,7 +459,8 @@ def payable_violations(snapshot: Snapshot) -> list[str]:
     of_sessions = {s["payment_intent"] for s in snapshot.at_stripe("checkout.session")}
     sessions = [s for s in snapshot.ours("checkout.session") if s["status"] == "open"]
     intents = [i for i in snapshot.ours("payment_intent") if i["status"] in PAYABLE and i["id"] not in of_sessions]
-    counts = Counter((o["metadata"]["user_id"], o["metadata"]["track"]) for o in [*sessions, *intents])
+    names = [object_["metadata"] for object_ in [*sessions, *intents]]
+    counts = Counter((one["user_id"], one.get("track") or one["membership"]) for one in names)
     return [f"{key} could pay {count} objects" for key, count in counts.items() if count > 1]
 
 
@@ -430,18 +488,19 @@ def _attention(snapshot: Snapshot) -> list[str]:
     """Check that a payment that holds money without granting access has an attention reason on record."""
     violations = []
     for payment in snapshot.payments.values():
-        item = snapshot.enrollments.get((payment.user_id, payment.track))
+        item = snapshot.enrollments.get((payment.user_id, payment.product))
         double = bool(item and payment.grantor in item.doubled)
         revoked = payment.facts.decision is not None and payment.facts.decision.decision == "revoke"
         holds_money = payments.holds_funds(payment) and not revoked
         recorded = any("attention" in r["transition"] for r in snapshot.records.get(payment.payment_id, []))
         has_reason = recorded and attention.reasons(payment, double=double)
-        if holds_money and not payments.grants_access(payment) and not has_reason:
+        grants = payments.grants_access(payment) or payment.plan in snapshot.plans
+        if holds_money and not grants and not has_reason:
             violations.append(f"{payment.payment_id} holds money, grants nothing, and has no attention reason")
         if attention.unacknowledged(payment) and not snapshot.in_queue[payment.payment_id]:
             violations.append(f"{payment.payment_id} needs attention, but is not in the queue")
     for key, item in snapshot.enrollments.items():
-        paying = [snapshot.payments[name] for name in item.standings]
+        paying = [snapshot.payments[name] for name in item.standings if not is_plan(name)]
         paying = [payment for payment in paying if payments.holds_funds(payment) and not payment.facts.withdrawn]
         noticed = [snapshot.in_queue[p.payment_id] or "double" in p.facts.acknowledged for p in paying]
         if len(paying) > 1 and not any(noticed):

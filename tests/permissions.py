@@ -72,6 +72,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "LimitsTable": {"BatchGetItem", "UpdateItem"},
         "StripeSecret": {"GetSecretValue"},
     },
+    "PlansFunction": LEDGER | CREATE | {"PlansTable/index/by_user": {"Query"}},
     "RequestRefundFunction": LEDGER,
     "MeFunction": LEDGER
     | {
@@ -100,6 +101,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     "WebhookFunction": LEDGER
     | RESOLVE
     | REBUILD
+    | {"PlansTable/index/by_user": {"Query"}}
     | {"StripeWebhookSecret": {"GetSecretValue"}, "QuarantineTable": {"UpdateItem"}},
     "AdminFunction": LEDGER
     | RESOLVE
@@ -309,13 +311,14 @@ STRIPE_PERMISSIONS: dict[str, dict[str, str]] = {
     | {
         "customers": "write",
         "payment_methods": "write",
+        "setup_intents": "write",
         "products": "write",
         "invoices": "read",
         "credit_notes": "read",
     },
     "refunds": _CLOSE
     | {"refunds": "write", "customers": "write", "disputes": "write", "invoices": "read", "credit_notes": "read"},
-    "webhook": _CLOSE | {"credit_notes": "write"},
+    "webhook": _CLOSE | {"credit_notes": "write", "payment_methods": "read"},
     "reconcile": _CLOSE
     | {"refunds": "write", "events": "read", "radar/early_fraud_warnings": "read", "balance_transactions": "read"}
     | {"payouts": "read", "credit_notes": "write"},

@@ -41,9 +41,13 @@ HOURLY = "only in the run of another schedule: `tests/tables/test_archive_check.
 NOTES = "only for a note that is deleted, or about one payment: `tests/tables/test_notes.py`"
 EXPIRY = "only for a payment whose retention period has ended: `tests/tables/test_retention.py`"
 PLANS = "of the ledger's policy; only for a payment of a plan: `tests/tables/test_plan_ledger.py`"
+OFFERS = "only for a school whose catalog has offers: `tests/tables/test_plans.py`"
+METHODS = "only for events about payment methods: `tests/tables/test_plans.py`"
 AUTHORIZED_BY = {"SendMessageBatch": "SendMessage"}
 """The permissions that AWS asks for, by the call for which MiniStack asks for one of its own."""
 UNUSED: dict[Call, str] = {
+    **{call: OFFERS for call in GRANTED if call[0] == "PlansFunction" and call[1] != "PlansTable/index/by_user"},
+    ("WebhookFunction", "PlansTable/index/by_user", "Query"): METHODS,
     ("AdminFunction", "ExportsBucket", "ListBucket"): MISSING,
     ("ArchiveFunction", "AuditTable/stream", "DescribeStream"): POLLER,
     ("ArchiveFunction", "AuditTable/stream", "GetRecords"): POLLER,

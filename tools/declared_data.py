@@ -142,7 +142,7 @@ CATEGORIES: Mapping[str, Category] = {
 NOT_PERSONAL = frozenset(
     {
         *("attention.fingerprint", "email.subject", "log.message", "log.problem"),
-        *("terms.list_amount", "terms.save_payment_method", "terms.invoice", "payment_method.type"),
+        *("terms.list_amount", "terms.save_payment_method", "terms.invoice", "terms.offer", "payment_method.type"),
         *("purchase_decision.decision", "purchase_decision.at", "discarded.at"),
         *("legal_hold_decision.decision", "legal_hold_decision.at"),
         *(f"erasure.{field.name}" for field in fields(Erasure) if field.name not in ("by", "note")),

@@ -24,9 +24,10 @@ ASKS_STRIPE: Errors = (errors.StripeUnavailable, errors.NotConfigured, errors.Un
 COMMITS: Errors = (errors.Contended, errors.Unavailable)
 BUYS: Errors = (
     *(errors.UnknownTrack, errors.Forbidden, errors.AlreadyEnrolled, errors.PurchasesBlocked, errors.UserErased),
-    *(errors.NotSelling, errors.TermsChanged),
+    *(errors.NotSelling, errors.TermsChanged, errors.PlanOpen),
     *(errors.PaymentInProgress, errors.Conflicted, errors.TooManyRequests, *ASKS_STRIPE, *COMMITS),
 )
+PAYS_PLAN: Errors = (errors.NotFound, errors.PlanNotPayable, errors.TooManyRequests, *ASKS_STRIPE, *COMMITS)
 REFUNDS: Errors = (errors.NotFound, errors.RefundRefused, *ASKS_STRIPE, *COMMITS)
 
 

@@ -55,7 +55,10 @@ class PaymentFields:
     payment_id: PaymentId
     payment_intent_id: Annotated[IntentId | None, About("Null for a Checkout payment until the first try to pay.")]
     email: Annotated[Email | None, About("The address with which the student bought; null once it is erased.")]
-    track: Track
+    track: Annotated[Track | None, About("The code of the track; null for a payment of a membership.")]
+    membership: Annotated[str | None, About("The code of the membership that it pays.", examples=[None])]
+    plan_id: Annotated[str | None, About("The plan whose installments it pays.", examples=[None])]
+    covers: Annotated[list[int], About("The numbers of these installments; empty without a plan.", examples=[[]])]
     status: Annotated[
         Status,
         About(

@@ -1,7 +1,7 @@
 """The operations of students and of Stripe."""
 
-from api_schema import personal_data, students
-from api_schema.operations import ASKS_STRIPE, BUYS, COMMITS, REFUNDS, TABLES, Answer, Link, Operation
+from api_schema import personal_data, plans, students
+from api_schema.operations import ASKS_STRIPE, BUYS, COMMITS, PAYS_PLAN, REFUNDS, TABLES, Answer, Link, Operation
 from api_schema.payments import Payment
 from tuition.core import errors
 
@@ -12,6 +12,7 @@ REQUEST_REFUND = Link(
     "Request a refund of the payment, once it is paid.",
     body={"payment_id": "$response.body#/payment_id", "reason": "changed my mind"},
 )
+READ_PLAN = Link("getMyPlan", "Read the plan.", {"plan_id": "$response.body#/plan_id"})
 BUYING = (
     "Repeating the request never starts a second open payment: a retry, a double click and a second tab get the same"
     " one. A request with another choice closes the open payment first. After `stripe-unavailable` or `contended` the"
@@ -200,6 +201,149 @@ OPERATIONS = (
         path={"payment_id": "The id of the payment (`pay_…`).", "request_id": "The id of the request (`rr_…`)."},
         answers=(Answer(200, Payment, "The request is withdrawn, now or before."),),
         errors=(errors.NotFound, errors.RefundRefused, *COMMITS),
+    ),
+    Operation(
+        route="POST /api/plans",
+        handler="plans",
+        operation_id="beginPlan",
+        summary="Begin a payment plan",
+        description="The plan begins once its first payment settles, and its due dates count from that day. The"
+        " student's method is kept for the later charges. A request with another choice, or to pay the full price,"
+        f" closes the open payment, and its plan is `ABANDONED`. {BUYING}",
+        caller="user",
+        body=plans.BeginPlanRequest,
+        example={"track": "DP", "offer": "4x", "consent": "2026-11"},
+        answers=(
+            Answer(200, plans.BegunPlan, "The plan that is already open."),
+            Answer(201, plans.BegunPlan, "A new plan."),
+        ),
+        errors=(
+            *BUYS,
+            *(errors.UnknownOffer, errors.NotAPlan, errors.ConsentOutdated, errors.CodeNotAccepted),
+            *(errors.RegionNotOffered, errors.MethodNotReusable, errors.AmountTooSmall),
+        ),
+        links=(READ_PLAN,),
+    ),
+    Operation(
+        route="GET /api/plans",
+        handler="plans",
+        operation_id="listMyPlans",
+        summary="List the student's payment plans",
+        description="Newest first. Stripe is not asked.",
+        caller="user",
+        query=students.PageQuery,
+        answers=(Answer(200, plans.Plans, "A page of plans."),),
+        errors=TABLES,
+    ),
+    Operation(
+        route="GET /api/plans/{plan_id}",
+        handler="plans",
+        operation_id="getMyPlan",
+        summary="Read one payment plan",
+        description="The payments so far, and what happens next and when. While a payment of it is open, Stripe is"
+        " asked, at most once within five seconds.",
+        caller="user",
+        path={"plan_id": "The id of the plan (`pln_…`)."},
+        answers=(Answer(200, plans.Plan, "The plan."),),
+        errors=(errors.NotFound, *ASKS_STRIPE, *COMMITS),
+    ),
+    Operation(
+        route="POST /api/plans/{plan_id}/pay",
+        handler="plans",
+        operation_id="payPlan",
+        summary="Pay installments of a plan",
+        description="Confirm the payment with Stripe.js and its `client_secret`. The next installment can be paid"
+        " before it is due. At most one payment of a plan is open: another one is closed first.",
+        caller="user",
+        path={"plan_id": "The id of the plan (`pln_…`)."},
+        body=plans.PayPlanRequest,
+        example={"what": "next"},
+        answers=(
+            Answer(200, plans.PlanPayment, "The payment that is already open."),
+            Answer(201, plans.PlanPayment, "A new payment."),
+        ),
+        errors=(*PAYS_PLAN, errors.NothingDue, errors.PaymentInProgress, errors.Forbidden, errors.AmountTooSmall),
+        links=(READ_STATUS,),
+    ),
+    Operation(
+        route="POST /api/plans/{plan_id}/payment-method",
+        handler="plans",
+        operation_id="choosePlanMethod",
+        summary="Choose the payment method of a plan",
+        description="Without `payment_method`, a SetupIntent is answered. Confirm it with Stripe.js, then send its"
+        " method: the later installments are charged to it.",
+        caller="user",
+        path={"plan_id": "The id of the plan (`pln_…`)."},
+        body=plans.PlanMethodRequest,
+        example={},
+        answers=(
+            Answer(200, plans.Plan, "The method is chosen."),
+            Answer(201, plans.SetupIntent, "A SetupIntent to confirm."),
+        ),
+        errors=(*PAYS_PLAN, errors.MethodNotReusable, errors.Conflicted),
+    ),
+    Operation(
+        route="POST /api/plans/{plan_id}/cancel",
+        handler="request_refund",
+        operation_id="cancelPlan",
+        summary="End a plan",
+        description="A membership ends with the period that is paid. Installments are withdrawn within the refund"
+        " window of the first payment: access ends, and all money goes back. Afterwards staff decide. A plan of which"
+        " nothing is paid is closed. Repeating the request answers the same.",
+        caller="user",
+        path={"plan_id": "The id of the plan (`pln_…`)."},
+        body=plans.CancelPlanRequest,
+        example={"reason": "changed my mind"},
+        answers=(
+            Answer(200, plans.EndedPlan, "It has ended, or ends with the period that is paid."),
+            Answer(202, plans.EndedPlan, "Staff decide about the request."),
+        ),
+        errors=(
+            *(*REFUNDS, errors.Conflicted, errors.AlreadyPaid, errors.PaymentInProgress, errors.TooManyRequests),
+            errors.WithdrawalUnconfirmed,
+        ),
+    ),
+    Operation(
+        route="POST /api/plans/{plan_id}/resume",
+        handler="request_refund",
+        operation_id="resumePlan",
+        summary="Take back the cancellation of a membership",
+        description="Until it has ended. Repeating the request answers the same.",
+        caller="user",
+        path={"plan_id": "The id of the plan (`pln_…`)."},
+        answers=(Answer(200, plans.Plan, "The membership continues."),),
+        errors=(errors.NotFound, errors.Conflicted, *COMMITS),
+    ),
+    Operation(
+        route="POST /api/plans/{plan_id}/tracks",
+        handler="plans",
+        operation_id="beginTrack",
+        summary="Begin a track of a membership",
+        description="At most ten per membership. Repeating the request answers the same.",
+        caller="user",
+        path={"plan_id": "The id of the plan (`pln_…`)."},
+        body=plans.BeginTrackRequest,
+        example={"track": "DP"},
+        answers=(
+            Answer(200, plans.Plan, "The track was begun before."),
+            Answer(201, plans.Plan, "The track begins."),
+        ),
+        errors=(
+            *(errors.NotFound, errors.UnknownTrack, errors.NoMembershipAccess, errors.AlreadyEnrolled),
+            errors.Conflicted,
+            *COMMITS,
+        ),
+    ),
+    Operation(
+        route="GET /api/plans/{plan_id}/statement",
+        handler="plans",
+        operation_id="getPlanStatement",
+        summary="Read every amount of a plan",
+        description="The amounts requested, received, refunded and lost, with ids.",
+        caller="user",
+        path={"plan_id": "The id of the plan (`pln_…`)."},
+        answers=(Answer(200, plans.PlanStatement, "The amounts."),),
+        errors=(errors.NotFound, *TABLES),
     ),
     Operation(
         route="GET /api/enrollments",

@@ -8,6 +8,7 @@ from typing import Any
 
 import create_checkout_session
 from stripe_simulator.webhooks import signature
+from tests import plan_calls
 from tests.harness import SECRET, Harness, Student, request_event
 from tuition import clock
 from tuition.core import timestamps
@@ -153,6 +154,99 @@ def _checkout_switch(w: Harness) -> Invocation:
 def _cancel(w: Harness) -> Invocation:
     path = {"payment_id": create_session(w)["payment_id"]}
     return request("payment_status", ADA, route="POST /api/payments/{payment_id}/cancel", path=path)
+
+
+# --- payment plans ---
+
+
+def begin_plan(w: Harness, **more: Any) -> Invocation:
+    body = {"track": "DP", "offer": "4x", "consent": plan_calls.consent(w), **more}
+    return request("plans", ADA, body, route="POST /api/plans")
+
+
+def of_plan(plan_id: str, action: str, body: Any, function: str = "plans") -> Invocation:
+    return request(function, ADA, body, route=f"POST /api/plans/{{plan_id}}/{action}", path={"plan_id": plan_id})
+
+
+@flow("plan: begin")
+def _begin_plan(w: Harness) -> Invocation:
+    return begin_plan(w)
+
+
+@flow("plan: begin on Stripe's page")
+def _begin_plan_at_checkout(w: Harness) -> Invocation:
+    return begin_plan(w, via="checkout")
+
+
+@flow("plan: begin while the full price is open")
+def _begin_instead(w: Harness) -> Invocation:
+    w.create(ADA)
+    return begin_plan(w)
+
+
+@flow("plan: begin another way")
+def _begin_otherwise(w: Harness) -> Invocation:
+    plan_calls.begin(w, ADA)
+    return begin_plan(w, via="checkout")
+
+
+@flow("plan: pay the full price instead")
+def _buy_instead(w: Harness) -> Invocation:
+    plan_calls.begin(w, ADA)
+    return request("create_payment", ADA, {"track": "DP"})
+
+
+@flow("plan: the first payment was paid, webhook lost")
+def _begin_paid(w: Harness) -> Invocation:
+    w.pay(plan_calls.begin(w, ADA).body["payment_intent_id"])
+    return begin_plan(w)
+
+
+@flow("plan: pay the next installment")
+def _pay_next(w: Harness) -> Invocation:
+    return of_plan(plan_calls.started(w, ADA)["plan_id"], "pay", {"what": "next"})
+
+
+@flow("plan: pay the rest while the next installment is open")
+def _pay_rest(w: Harness) -> Invocation:
+    plan_id = plan_calls.started(w, ADA)["plan_id"]
+    plan_calls.pay(w, ADA, plan_id)
+    return of_plan(plan_id, "pay", {"what": "rest"})
+
+
+@flow("plan: set up a payment method")
+def _set_up(w: Harness) -> Invocation:
+    return of_plan(plan_calls.started(w, ADA)["plan_id"], "payment-method", {})
+
+
+@flow("plan: choose a payment method")
+def _choose(w: Harness) -> Invocation:
+    plan_id = plan_calls.started(w, ADA)["plan_id"]
+    w.advance_time(60)
+    method = plan_calls.set_up(w, ADA, plan_id)
+    return of_plan(plan_id, "payment-method", {"payment_method": method})
+
+
+@flow("plan: cancel before it is paid")
+def _cancel_plan(w: Harness) -> Invocation:
+    return of_plan(plan_calls.begin(w, ADA).body["plan_id"], "cancel", {}, "request_refund")
+
+
+@flow("plan: withdraw")
+def _withdraw_plan(w: Harness) -> Invocation:
+    plan_id = plan_calls.started(w, ADA)["plan_id"]
+    w.pay(plan_calls.pay(w, ADA, plan_id).body["payment_intent_id"])
+    w.deliver_all()
+    return of_plan(plan_id, "cancel", {}, "request_refund")
+
+
+@flow("plan: webhook of a set-up method")
+def _set_up_event(w: Harness) -> Invocation:
+    plan_id = plan_calls.started(w, ADA)["plan_id"]
+    plan_calls.set_up(w, ADA, plan_id)
+    events = w.new_events()
+    index = next(number for number, event in enumerate(events) if event["type"] == "setup_intent.succeeded")
+    return webhook(events[index], [*events[:index], *events[index + 1 :]])
 
 
 # --- webhooks ---

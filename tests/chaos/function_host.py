@@ -24,12 +24,21 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
 import tests.harness  # noqa: F401  (sets the environment variables of the settings before tuition is imported)
 from tests.chaos import planted_defects
+from tests.plan_calls import offer_plans
 from tuition import clock, log, settings
 from tuition.core import catalog
 from tuition.storage import dynamodb
 from tuition.stripe_gateway import client as stripe_client
 
-FUNCTIONS = ("create_payment", "create_checkout_session", "payment_status", "request_refund", "webhook", "admin")
+FUNCTIONS = (
+    "create_payment",
+    "create_checkout_session",
+    "payment_status",
+    "plans",
+    "request_refund",
+    "webhook",
+    "admin",
+)
 HANDLERS = {name: importlib.import_module(name).handler for name in (*FUNCTIONS, "reconcile")}
 MAX_SLEEP_S = 0.002
 READY = "ready"
@@ -43,7 +52,7 @@ def _warm_up() -> None:
     catalog.tracks()
     services = stripe.StripeClient("sk_test_warm_up").v1
     _ = services.customers, services.payment_intents, services.checkout.sessions, services.charges
-    _ = services.refunds, services.disputes, services.events, services.promotion_codes
+    _ = services.refunds, services.disputes, services.events, services.promotion_codes, services.setup_intents
     client = dynamodb.client()
     client.meta.events.register("before-send.dynamodb", _empty_response)
     client.batch_get_item(RequestItems={"payments": {"Keys": [{"payment_id": {"S": "warm up"}}]}})
@@ -145,6 +154,7 @@ def serve(job: Job, pipe: Connection) -> None:
     logged: list[str] = []
     log.logger.exception = lambda message, **_: logged.append(message)  # type: ignore[method-assign,assignment]
     stripe_client._client_for.cache_clear()
+    offer_plans(setattr)
     if job.defect:
         planted_defects.DEFECTS[job.defect](setattr)
     pipe.send(READY)

@@ -30,6 +30,7 @@ from tests.harness import (
     running_harness,
 )
 from tests.in_memory_dynamodb.tables import InMemoryDynamoDB
+from tests.plan_calls import offer_plans
 from tuition import clock
 from tuition.intake import walk
 from tuition.storage import cursors, dynamodb
@@ -144,6 +145,7 @@ class FaultHarness:
         self.simulated.handle("POST", "/_sim/reset", {}, b"{}")
         with pytest.MonkeyPatch.context() as patch, running_harness(self.client, patch, simulated=self.simulated) as w:
             w.freeze_time(NOON)
+            offer_plans(patch.setattr)
             self._defect = defect
             if defect:
                 planted_defects.DEFECTS[defect](patch.setattr)
@@ -243,7 +245,7 @@ def _check_offer(w: Harness, outcome: Outcome) -> list[str]:
     """A response with a client secret or a URL belongs to a payment that is bound to that object."""
     response = outcome.response or {}
     body = json.loads(response["body"]) if "body" in response and outcome.status in (200, 201) else {}
-    if not {"client_secret", "url"} & set(body):
+    if not {"client_secret", "url"} & set(body) or "setup_intent_id" in body:
         return []
     object_id = body.get("session_id") or body["payment_intent_id"]
     payment = w.payment(body["payment_id"])

@@ -41,6 +41,8 @@ RESPONSES: dict[str, int | dict[str, Any]] = {
     "my_payments/first_page": 200,
     "payment_methods/saved": 200,
     "payment_methods/detach_unknown": 404,
+    "plans/mine": 200,
+    "plans/unknown_offer": 422,
     "request_refund/unknown": 404,
     "enrollments/get": 200,
     "admin/payments": 200,

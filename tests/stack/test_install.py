@@ -25,7 +25,7 @@ from local.dynamodb_local import free_port
 from local.ministack import MiniStack
 from local.stack import ROOT, Simulator
 from tests.install_recording import RecordingWorld
-from tuition.intake.stripe_events import API_VERSION, EVENT_TYPES
+from tuition.intake.stripe_events import API_VERSION, SUBSCRIBED
 
 KEYS = {"secret-key": "sk_test_recorded", "publishable-key": "pk_test_recorded", "webhook-secret": "whsec_recorded"}
 INTERRUPTED = ("topic", "stack", "webhook", "payment")
@@ -141,7 +141,7 @@ def _assert_the_webhook_is_ours(place: Place, stack: Any) -> None:
     listed = httpx.get(f"{place.ready['url']}/v1/webhook_endpoints", auth=(KEYS["secret-key"], "")).json()["data"]
     (ours,) = [endpoint for endpoint in listed if endpoint["url"].startswith(place.aws.url)]
     assert ours["url"].endswith("/api/payments/webhook")
-    assert set(ours["enabled_events"]) == set(EVENT_TYPES)
+    assert set(ours["enabled_events"]) == set(SUBSCRIBED)
     assert ours["api_version"] == API_VERSION
 
 

@@ -138,6 +138,7 @@ FLOWS: dict[str, Flow] = {
     "CreatePaymentFunction": create("create-payment"),
     "CreateCheckoutSessionFunction": create("create-checkout-session"),
     "PaymentStatusFunction": status,
+    "PlansFunction": get("/api/plans/"),
     "RequestRefundFunction": refund,
     "WebhookFunction": receive,
     "AdminFunction": staff,

@@ -15,7 +15,7 @@ from installer.state import State
 from installer.steps import STEPS
 from installer.world import World
 from tests.stack.conftest import Running
-from tuition.intake.stripe_events import EVENT_TYPES
+from tuition.intake.stripe_events import SUBSCRIBED
 
 OWN_KEY, NEW_KEY = "sk_test_tests00000000", "rk_test_rotated0000000"
 """Keys that the tests add at the simulator: their own, and the one that the functions get."""
@@ -145,7 +145,7 @@ def test_students_pay_and_are_enrolled_while_both_secrets_are_rotated(running: R
         students.stop()
     (new,) = [one for one in endpoints(running) if one["status"] == "enabled"]
     assert new["id"] != old["id"]
-    assert set(new["enabled_events"]) == set(EVENT_TYPES)
+    assert set(new["enabled_events"]) == set(SUBSCRIBED)
     stored = stripe_account.read_secret(run, "StripeWebhookSecretArn")
     assert (stored["endpoint"]["id"], len(stored["signing_secrets"])) == (new["id"], 1)
     assert not set(stored["signing_secrets"]) & set(signing_secrets)

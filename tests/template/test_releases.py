@@ -38,7 +38,7 @@ def resource_items(resources: dict[str, Any], kind: str) -> Iterator[tuple[str, 
 
 
 def test_the_functions_that_write_to_the_ledger_are_those_with_its_rights() -> None:
-    assert len(WRITERS) == 12
+    assert len(WRITERS) == 13
     assert all(LEDGER["PaymentsTable"] <= ALLOWED[function]["PaymentsTable"] for function in WRITERS)
 
 

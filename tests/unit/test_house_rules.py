@@ -182,9 +182,9 @@ LIST = COMMIT | {"stripe_gateway.client", "stripe_gateway.resolve"} | {"views.pa
 LIST |= {"storage.search"}
 CREATE = CLOSE | {"stripe", "requests"}
 CREATE |= {"storage.limits"} | {
-    f"payments.{name}"
-    for name in ("checkout", "customers", "opening", "promotion_codes", "purchase_blocks", "recovery", "selling")
+    f"payments.{name}" for name in ("checkout", "customers", "opening", "own_plans", "plan_payments", "promotion_codes")
 }
+CREATE |= {f"payments.{name}" for name in ("purchase_blocks", "recovery", "selling")}
 CREATE |= {"storage.selling_switch"}
 
 RECONCILE = APPLY | {
@@ -249,6 +249,7 @@ INIT_LOADS: dict[str, set[str]] = {
     | {"payments.customers", "storage.limits", "stripe_gateway.client", "stripe_gateway.resolve"},
     "payment_status": SYNC
     | {"payments.cancellation", "payments.status", "storage.limits", "stripe_gateway.closing", "views.payment_json"},
+    "plans": CREATE | {"payments.offers", "payments.plans", "payments.status", "views.plan_json", "views.plans"},
     "publish": READ | {"outbox.analytics_queue", "outbox.publish", "outbox.replay"},
     "reconcile": RECONCILE,
     "reconcile_worker": RECONCILE | AUDIT | {"storage.selling_switch"},
@@ -256,7 +257,9 @@ INIT_LOADS: dict[str, set[str]] = {
     | {"outbox.analytics", "outbox.recount", "storage.cursors", "storage.leases", "storage.queries"},
     "retention": COMMIT | {"intake.retention", "storage.cursors", "storage.leases", "storage.notes", "storage.search"},
     "release_check": APPLY | {"intake.release_check"},
-    "request_refund": SYNC | {"payments.refunds", "storage.limits", "views.payment_json"},
+    "request_refund": CLOSE - {"stripe_gateway.rebuild"}
+    | {f"payments.{name}" for name in ("cancellation", "opening", "own_plans", "plan_endings", "promotion_codes")}
+    | {"payments.refunds", "storage.limits", "views.payment_json", "views.plan_json"},
     "staff_groups": set(),
     "tracks": {"payments.offers", "views.offers"},
     "webhook": APPLY,

@@ -24,7 +24,7 @@ from local import audit_policy, change_set
 from local.change_set import DeployedStack
 from stripe_simulator.server import Stripe
 from tests.permissions import STRIPE_PERMISSIONS
-from tuition.intake.stripe_events import API_VERSION, EVENT_TYPES
+from tuition.intake.stripe_events import API_VERSION, SUBSCRIBED
 
 ROOT = Path(__file__).parents[2]
 ANSWERS = {
@@ -961,7 +961,7 @@ def signing_secrets(world: FakeWorld) -> list[str]:
 def test_the_endpoint_has_our_events_and_version_and_a_second_run_changes_nothing(registered: Any) -> None:
     (endpoint,) = endpoints(registered.world)
     assert endpoint["url"] == URL
-    assert set(endpoint["enabled_events"]) == set(EVENT_TYPES)
+    assert set(endpoint["enabled_events"]) == set(SUBSCRIBED)
     assert endpoint["api_version"] == API_VERSION
     before = dict(registered.world.secrets)
     register(registered.run)
@@ -977,7 +977,7 @@ def test_an_endpoint_whose_events_were_changed_is_updated_and_keeps_its_secret(r
         take(registered.run, stripe_account.look_at_webhook)
     register(registered.run)
     (after,) = endpoints(registered.world)
-    assert (after["id"], set(after["enabled_events"])) == (endpoint["id"], set(EVENT_TYPES))
+    assert (after["id"], set(after["enabled_events"])) == (endpoint["id"], set(SUBSCRIBED))
     assert signing_secrets(registered.world) == before
 
 

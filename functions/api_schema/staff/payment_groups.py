@@ -15,9 +15,12 @@ class PaymentGroup:
     """The payment itself."""
 
     payment_id: PaymentId
-    track: Track
+    track: Annotated[Track | None, About("Null for a payment of a membership.")]
+    membership: Annotated[str | None, About("The code of the membership that it pays.", examples=[None])]
+    plan: Annotated[str | None, About("The plan whose installments it pays.", examples=[None])]
+    covers: Annotated[list[int], About("The numbers of these installments; empty without a plan.", examples=[[]])]
     kind: Annotated[Kind, About(examples=["intent"])]
-    attempt: Annotated[int, About("Its number among the user's payments for the track.", examples=[1])]
+    attempt: Annotated[int, About("Its number among the user's payments for the track, or in its plan.", examples=[1])]
     status: Annotated[Status, About(examples=["SUCCEEDED"])]
     terms_version: Annotated[str | None, About("The terms that the student agreed to.", examples=["2026-11"])]
     grants_access: bool

@@ -255,7 +255,7 @@ def problem(error: TuitionError) -> Reply:
         "status": error.status,
         "detail": detail,
     }
-    members = ("field", "reason", "until", "current_terms")
+    members = ("field", "reason", "until", "current_terms", "current_consent", "plan_id")
     body |= {name: getattr(error, name) for name in members if getattr(error, name, None)}
     headers = {"content-type": "application/problem+json"}
     if error.retry_after_s is not None:

@@ -29,6 +29,13 @@ EXPIRED_RECORD = "payment.expired"
 Source = Literal["webhook", "pull", "request", "staff", "reconcile"]
 
 
+class Actor(NamedTuple):
+    """The performer of an action, as its audit record names it. The reconciler and the collector have no user id."""
+
+    source: Source
+    user_id: str | None = None
+
+
 @dataclass(frozen=True)
 class AuditEntry:
     """One line of the audit log before it is chained. `at` is RFC 3339 UTC: Stripe's time of an event, else ours.

@@ -109,6 +109,12 @@ def memberships() -> Mapping[str, Membership]:
     return _catalog().memberships
 
 
+def title(code: str) -> str:
+    """Return the title of a track or membership, also of one that is no longer sold; its code if there is none."""
+    product = tracks().get(code) or memberships().get(code)
+    return product.title if product else code
+
+
 def for_sale() -> list[Track]:
     """Return the tracks that are sold today."""
     return [track for track in tracks().values() if track.sold]

@@ -6,7 +6,14 @@ TuitionError
 │   └── SignatureRefused      400, a webhook without a valid signature of Stripe's
 ├── Unprocessable             422, a value that is not accepted
 │   ├── UnknownTrack
-│   └── CodeRefused           a promotion code: unknown, expired, used up, not applicable
+│   ├── CodeRefused           a promotion code: unknown, expired, used up, not applicable
+│   ├── UnknownOffer          a track or membership has no such offer, or there is no such membership
+│   ├── NotAPlan              the offer is the full price, which is bought without a plan
+│   ├── ConsentOutdated       the student agreed to another text than the current one
+│   ├── CodeNotAccepted       a plan takes no promotion code
+│   ├── RegionNotOffered      plans are not offered in the region of the school's buyers
+│   ├── MethodNotReusable     a payment method that cannot be kept, or was not kept, for later charges
+│   └── AmountTooSmall        Stripe charges no amount that is so small
 ├── Unauthenticated           401, no valid identity
 ├── Forbidden                 403, an identity without this permission
 │   └── UserIdRefused         the user id is an email address
@@ -15,6 +22,10 @@ TuitionError
 │   ├── AlreadyEnrolled
 │   ├── AlreadyPaid           a payment that is paid cannot be canceled
 │   ├── PaymentInProgress
+│   ├── PlanOpen              a plan of the user for the track is partly paid and can still be paid
+│   ├── PlanNotPayable        nothing of the plan can be paid
+│   ├── NothingDue            no installment of the plan is due
+│   ├── NoMembershipAccess    the membership gives no access, so no track can begin
 │   ├── PurchasesBlocked      the user may buy no track until staff allow it
 │   ├── NotSelling            staff have stopped selling
 │   ├── TermsChanged          the student agreed to other terms than the current ones
@@ -105,6 +116,64 @@ class CodeRefused(Unprocessable):
         self.reason = reason
 
 
+class UnknownOffer(Unprocessable):
+    """There is no such offer of a track or membership, or no such membership. `field` says which."""
+
+    type = "unknown-offer"
+    title = "There is no such offer"
+
+
+class NotAPlan(Unprocessable):
+    """The offer is the full price at once. It is bought without a plan."""
+
+    type = "not-a-plan"
+    title = "This offer is not a payment plan"
+
+
+class ConsentOutdated(Unprocessable):
+    """The student agreed to another version of the consent text. `current_consent` is the current one."""
+
+    type = "consent-outdated"
+    title = "The text that you agreed to has changed"
+
+    def __init__(self, current_consent: str) -> None:
+        """Create the error with the current version."""
+        super().__init__(
+            f"The text of the payment plan has changed: the current version is {current_consent}. Read it, then agree "
+            "again.",
+            field="consent",
+        )
+        self.current_consent = current_consent
+
+
+class CodeNotAccepted(Unprocessable):
+    """A plan takes no promotion code."""
+
+    type = "promotion-code-not-accepted"
+    title = "A payment plan takes no promotion code"
+
+
+class RegionNotOffered(Unprocessable):
+    """Plans are not offered in the region of the school's buyers."""
+
+    type = "region-not-offered"
+    title = "Payment plans are not offered here"
+
+
+class MethodNotReusable(Unprocessable):
+    """The payment method cannot be charged again later, or its student has not allowed it."""
+
+    type = "payment-method-not-reusable"
+    title = "This payment method cannot be used for a payment plan"
+
+
+class AmountTooSmall(Unprocessable):
+    """Stripe does not charge so small an amount in this currency."""
+
+    type = "amount-too-small"
+    title = "The amount is too small to be charged"
+
+
 class Unauthenticated(TuitionError):
     """The request has no valid identity."""
 
@@ -163,6 +232,39 @@ class PaymentInProgress(Conflicted):
 
     type = "payment-in-progress"
     title = "A payment is in progress"
+
+
+class PlanOpen(Conflicted):
+    """A plan of the user for the same track or membership is partly paid, and its rest can be paid."""
+
+    type = "plan-open"
+    title = "A payment plan is not paid yet"
+
+    def __init__(self, message: str, plan_id: str) -> None:
+        """Create the error with the plan whose rest can be paid."""
+        super().__init__(message)
+        self.plan_id = plan_id
+
+
+class PlanNotPayable(Conflicted):
+    """Nothing of the plan can be paid: it is complete, closed or refunded, or was never begun."""
+
+    type = "plan-not-payable"
+    title = "Nothing of this payment plan can be paid"
+
+
+class NothingDue(Conflicted):
+    """No installment of the plan is due."""
+
+    type = "nothing-due"
+    title = "Nothing is due"
+
+
+class NoMembershipAccess(Conflicted):
+    """The membership gives no access now, so no track can begin."""
+
+    type = "no-membership-access"
+    title = "The membership gives no access"
 
 
 class PurchasesBlocked(Conflicted):

@@ -53,7 +53,7 @@ class Terms:
     """A buyer's choices, and the catalog price at that time. A create with the same terms returns the open payment.
 
     `list_amount` is the catalog's amount in minor units. A promotion code may make the payment's price lower. With
-    `invoice`, Stripe makes an invoice once the payment is paid.
+    `invoice`, Stripe makes an invoice once the payment is paid. `offer` is that of the plan whose installments it pays.
     """
 
     list_amount: int = 0
@@ -61,6 +61,7 @@ class Terms:
     save_payment_method: bool = False
     payment_method: str | None = None
     invoice: bool = False
+    offer: str | None = None
 
 
 DEFAULT_TERMS = Terms()

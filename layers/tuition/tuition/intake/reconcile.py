@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from tuition import clock, metrics
 from tuition.core import catalog, timestamps
 from tuition.core import payment as payments
+from tuition.core.audit import Actor
 from tuition.core.enrollment import Enrollment
 from tuition.core.errors import Conflicted, NotFound, StripeUnavailable
 from tuition.core.money import Money
@@ -31,7 +32,6 @@ from tuition.intake.fan_out import Chunks, Perform, Walk, Work
 from tuition.intake.walk import OutOfTime, Run
 from tuition.log import logger
 from tuition.payments import credit_notes, refunds
-from tuition.payments.refunds import Actor
 from tuition.storage import cursors, ledger, quarantine, queries, tasks
 from tuition.storage.tasks import Task
 from tuition.stripe_gateway import client as stripe_client

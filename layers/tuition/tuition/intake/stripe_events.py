@@ -87,6 +87,15 @@ EVENT_TYPES: Mapping[str, EventType] = {
     "charge.dispute.funds_reinstated": _DISPUTE,
     "radar.early_fraud_warning.created": _FRAUD_WARNING,
 }
+"""Every event type about a payment."""
+METHOD_EVENT_TYPES = frozenset(
+    {
+        *("setup_intent.succeeded", "setup_intent.setup_failed", "mandate.updated", "customer.deleted"),
+        *("payment_method.automatically_updated", "payment_method.detached"),
+    }
+)
+"""The event types about payment methods, which concern payment plans only."""
+SUBSCRIBED = METHOD_EVENT_TYPES | EVENT_TYPES.keys()
 """Every event type that is applied. All others are ignored."""
 
 
@@ -150,6 +159,10 @@ def _apply(event: Mapping[str, Any]) -> Outcome:
     if event.get("livemode") is not settings().stripe_livemode:
         _count_if_misrouted(event)
         return "foreign"
+    if str(event.get("type")) in METHOD_EVENT_TYPES:
+        from tuition.intake import plan_events  # most events are about payments
+
+        return plan_events.apply(event)
     if str(event.get("type")) not in EVENT_TYPES:
         return "ignored"
     resolved = _resolve(_outline(event))

@@ -10,15 +10,19 @@ from typing import Any, NamedTuple, NoReturn, cast
 
 from tuition import clock, retry
 from tuition.core import payment as payments
+from tuition.core import plan as plans
 from tuition.core import timestamps
-from tuition.core.audit import AuditEntry
+from tuition.core.audit import Actor, AuditEntry
 from tuition.core.catalog import Track
 from tuition.core.enrollment import Enrollment
 from tuition.core.errors import (
     AlreadyEnrolled,
+    AmountTooSmall,
     CodeRefused,
     Conflicted,
     Contended,
+    MethodNotReusable,
+    PlanOpen,
     StripeRefused,
     StripeUnavailable,
     TermsChanged,
@@ -27,17 +31,29 @@ from tuition.core.errors import (
 )
 from tuition.core.facts import Agreement, Facts, Kind
 from tuition.core.limits import Limits
+from tuition.core.money import Money
 from tuition.core.payment import Payment, Terms
 from tuition.core.payment_state import PaymentState
+from tuition.core.plan import Plan
+from tuition.core.plan_terms import PlanTerms
 from tuition.core.promotion_rules import FIRST_CLAIMED
 from tuition.core.purchase_blocks import PurchaseBlocks
-from tuition.core.refs import Customer, PaymentRef
-from tuition.payments import customers, opening, promotion_codes, purchase_blocks, recovery, selling
+from tuition.core.refs import Customer, PaymentRef, is_plan
+from tuition.payments import (
+    customers,
+    opening,
+    own_plans,
+    plan_payments,
+    promotion_codes,
+    purchase_blocks,
+    recovery,
+    selling,
+)
 from tuition.payments.opening import AttemptSpent, NewPayment, OpenedPayment
 from tuition.payments.promotion_codes import PromotionCode
 from tuition.settings import settings
 from tuition.storage import ledger, limits, queries
-from tuition.storage.ledger import Change
+from tuition.storage.ledger import Change, PlanChange
 from tuition.storage.limits import CodeLookup
 from tuition.stripe_gateway import closing
 
@@ -51,8 +67,6 @@ _INVOICE: Mapping[str, Any] = {
 
 https://docs.stripe.com/receipts#paid-invoice-receipts, https://docs.stripe.com/tax/checkout/tax-ids
 """
-ATTEMPTS_WINDOW_S = 3600
-"""The time within which a user may begin `payments_per_hour` payments for a track."""
 
 
 class Buyer(NamedTuple):
@@ -62,9 +76,23 @@ class Buyer(NamedTuple):
     email: str
 
 
+class Product(NamedTuple):
+    """A track or a membership by its code, and the price of its first payment."""
+
+    code: str
+    title: str
+    price: Money
+    is_membership: bool = False
+
+    @classmethod
+    def of_track(cls, track: Track) -> "Product":
+        """Return a track at its full price."""
+        return cls(track.track, track.title, track.price)
+
+
 @dataclass(frozen=True)
 class PurchaseRequest:
-    """A purchase as a student requested it.
+    """A purchase as a student requested it. With `plan` it begins a plan on these terms.
 
     The URLs are where Checkout sends its customer afterwards. `promotion` is the Stripe id of the terms' code, once
     the code has been found to be applicable; `first_purchase` says that it is for first purchases only. `lookups` are
@@ -72,9 +100,10 @@ class PurchaseRequest:
     new one. `agreed_version` is the version of the school's terms that the student agreed to.
     """
 
-    track: Track
+    product: Product
     kind: Kind
     terms: Terms
+    plan: PlanTerms | None = None
     success_url: str = ""
     cancel_url: str = ""
     promotion: str | None = None
@@ -82,6 +111,11 @@ class PurchaseRequest:
     lookups: list[CodeLookup] = field(default_factory=list)
     has_closed: bool = False
     agreed_version: str | None = None
+
+    @property
+    def description(self) -> str:
+        """The text of the receipt and of Stripe's page."""
+        return plan_payments.description(self.product.title, self.plan, (1,)) if self.plan else self.product.title
 
 
 def create_payment(
@@ -101,7 +135,7 @@ def create_payment(
     `StripeUnavailable` or `Contended`. After the last two the same request can be repeated.
     """
     terms = Terms(track.price.amount, save_payment_method=save, payment_method=payment_method)
-    return _create(buyer, PurchaseRequest(track, "intent", terms, agreed_version=agreed_version))
+    return _create(buyer, PurchaseRequest(Product.of_track(track), "intent", terms, agreed_version=agreed_version))
 
 
 def create_checkout_session(
@@ -122,8 +156,41 @@ def create_checkout_session(
     `create_payment`, and `CodeRefused` with nothing closed and nothing created.
     """
     terms = Terms(track.price.amount, _normalize_code(code), save_payment_method=save, invoice=invoice)
-    request = PurchaseRequest(track, "checkout", terms, success_url, cancel_url, agreed_version=agreed_version)
+    request = PurchaseRequest(
+        Product.of_track(track),
+        "checkout",
+        terms,
+        success_url=success_url,
+        cancel_url=cancel_url,
+        agreed_version=agreed_version,
+    )
     return _create(buyer, request)
+
+
+def begin_plan(
+    buyer: Buyer,
+    product: Product,
+    plan: PlanTerms,
+    *,
+    kind: Kind,
+    success_url: str = "",
+    cancel_url: str = "",
+    payment_method: str | None = None,
+    agreed_version: str | None = None,
+) -> OpenedPayment:
+    """Return the open first payment of a plan of this user for this product, with the plan.
+
+    It is as `create_payment` and `create_checkout_session`: the same choice returns the same plan, another one closes
+    what is open. The student's method is kept for the later charges. Raises as they do, and `PlanOpen`,
+    `MethodNotReusable`, `AmountTooSmall`.
+    """
+    terms = Terms(product.price.amount, payment_method=payment_method, offer=plan.offer)
+    return _create(
+        buyer,
+        PurchaseRequest(
+            product, kind, terms, plan, success_url=success_url, cancel_url=cancel_url, agreed_version=agreed_version
+        ),
+    )
 
 
 def preview_code(buyer: Buyer, track: Track, text: str) -> PromotionCode:
@@ -133,10 +200,11 @@ def preview_code(buyer: Buyer, track: Track, text: str) -> PromotionCode:
     no more about codes than creates do. Raises as `create_checkout_session`, but for errors of a payment.
     """
     enrollment, customer, blocks, used, switch = ledger.load_for_create(buyer.user_id, track.track)
-    _require_purchasable(track, enrollment, blocks)
+    product = Product.of_track(track)
+    _require_purchasable(product, enrollment, blocks)
     selling.require_on(switch)
     limits.take_request(buyer.user_id, used)
-    code, lookup = _look_up_code(buyer, track, _normalize_code(text) or "", enrollment, customer, used)
+    code, lookup = _look_up_code(buyer, product, _normalize_code(text) or "", enrollment, customer, used)
     limits.release_code(lookup)
     return code
 
@@ -194,8 +262,8 @@ def _open(buyer: Buyer, request: PurchaseRequest) -> OpenedPayment:
     unchecked_method = request.terms.payment_method
     email_checked = False
     for _ in retry.attempts(retry.CREATE):
-        enrollment, customer, blocks, used, switch = ledger.load_for_create(buyer.user_id, request.track.track)
-        _require_purchasable(request.track, enrollment, blocks)
+        enrollment, customer, blocks, used, switch = ledger.load_for_create(buyer.user_id, request.product.code)
+        _require_purchasable(request.product, enrollment, blocks)
         selling.require_on(switch)
         _require_few_declines(enrollment, used)
         if customer and customer.email != buyer.email and not email_checked:
@@ -205,11 +273,13 @@ def _open(buyer: Buyer, request: PurchaseRequest) -> OpenedPayment:
         if unchecked_method:
             if customer:
                 limits.take_request(buyer.user_id, used)
-            customers.require_saved(customer, unchecked_method)
+            method = customers.require_saved(customer, unchecked_method)
+            if request.plan:
+                opening.require_reusable(method["type"])
             unchecked_method = None
         if may_close is None:
             # Only what was open at the first look may be closed: otherwise two creates close each other's forever.
-            may_close = frozenset(enrollment.open_payments)
+            may_close = frozenset(_open_payments(enrollment))
         opened, request = _look(buyer, request, enrollment, customer, used, may_close)
         if opened:
             return opened
@@ -218,14 +288,45 @@ def _open(buyer: Buyer, request: PurchaseRequest) -> OpenedPayment:
     raise Contended("There are several requests for this track at the same time. Try again.")
 
 
-def _require_purchasable(track: Track, enrollment: Enrollment, blocks: PurchaseBlocks) -> None:
+def _require_purchasable(product: Product, enrollment: Enrollment, blocks: PurchaseBlocks) -> None:
     if enrollment.status == "ENROLLED":
-        raise AlreadyEnrolled(f"You are already enrolled in {track.title}.")
+        raise AlreadyEnrolled(
+            f"You already have {product.title}."
+            if product.is_membership
+            else f"You are already enrolled in {product.title}."
+        )
     purchase_blocks.require_allowed(blocks)
+    _require_no_payable_plan(product, enrollment)
     if enrollment.undecided:
         raise Conflicted(
             "You already paid for this track, but not the listed price. The school is reviewing your payment."
         )
+
+
+def _require_no_payable_plan(product: Product, enrollment: Enrollment) -> None:
+    """Raise `PlanOpen` if a plan for the product is partly paid, and its rest can be paid."""
+    plan_ids = [
+        grantor
+        for grantor, standing in enrollment.standings.items()
+        if is_plan(grantor) and not standing.open and (standing.suspended or standing.holds_funds)
+    ]
+    for plan in queries.plans_by_id(plan_ids) if plan_ids else ():
+        if plan.payable:
+            raise PlanOpen(
+                f"You have a payment plan for {product.title} that is not paid yet. Pay its rest to continue.",
+                plan.plan_id,
+            )
+
+
+def _open_payments(enrollment: Enrollment) -> list[str]:
+    """Return the ids of the open payments for the enrollment, also of the plans of which nothing is paid.
+
+    A plan that a restore has lost, or whose payment it has lost, has its own id in place of the payment's.
+    """
+    ids = enrollment.open_plans
+    by_id = {plan.plan_id: plan for plan in queries.plans_by_id(ids)} if ids else {}
+    first = [next(iter(own_plans.open_payments(by_id[key])), key) if key in by_id else key for key in ids]
+    return [*enrollment.open_payments, *first]
 
 
 def _require_few_declines(enrollment: Enrollment, used: Limits) -> None:
@@ -246,21 +347,27 @@ def _look(
     may_close: frozenset[str],
 ) -> tuple[OpenedPayment | None, PurchaseRequest]:
     """Take one round of a create. Without an opened payment another round is needed."""
-    if not enrollment.open_payments:
-        _attempt_times(enrollment, request)  # before a code is looked up
+    open_payments = _open_payments(enrollment)
+    if not open_payments:
+        opening.attempt_times(enrollment, has_closed=request.has_closed)  # before a code is looked up
         request = _with_promotion(buyer, request, enrollment, customer, used)
         return _begin(buyer, request, enrollment, customer), request
-    ref = PaymentRef(enrollment.open_payments[0], buyer.user_id, request.track.track)
+    if is_plan(open_payments[0]):
+        limits.take_request(buyer.user_id, used)
+        recovery.recover_plan(open_payments[0], enrollment, customer)
+        return None, request
+    ref = PaymentRef(open_payments[0], buyer.user_id, request.product.code)
     state = ledger.load(ref)
     if state.payment is None:
         limits.take_request(buyer.user_id, state.limits)
         recovery.recover(ref, enrollment, customer)
-    elif _is_same_request(state.payment, request):
-        opened, has_closed = opening.reopen(state)
+    elif _is_same_request(state, request):
+        opened, has_closed = opening.reopen(state, may_process=request.plan is None)
         return opened, replace(request, has_closed=request.has_closed or has_closed)
     else:
         if opening.require_closable(state, may_close):
-            _attempt_times(enrollment, request)  # a user who may not begin another payment keeps the open one
+            # A user who may not begin another payment keeps the open one.
+            opening.attempt_times(enrollment, has_closed=request.has_closed)
         # Before closing, because a refused code must close nothing.
         request = _with_promotion(buyer, request, enrollment, customer, used)
         has_closed = opening.close_first(state)
@@ -274,13 +381,13 @@ def _with_promotion(
     """Return the request with its code looked up at Stripe, once. Raises `CodeRefused` or `TooManyRequests`."""
     if request.terms.promotion_code is None or request.promotion:
         return request
-    code, lookup = _look_up_code(buyer, request.track, request.terms.promotion_code, enrollment, customer, used)
+    code, lookup = _look_up_code(buyer, request.product, request.terms.promotion_code, enrollment, customer, used)
     request.lookups.append(lookup)
     return replace(request, promotion=code.id, first_purchase=code.first_purchase)
 
 
 def _look_up_code(
-    buyer: Buyer, track: Track, text: str, enrollment: Enrollment, customer: Customer | None, used: Limits
+    buyer: Buyer, product: Product, text: str, enrollment: Enrollment, customer: Customer | None, used: Limits
 ) -> tuple[PromotionCode, CodeLookup]:
     """Return a code that the user can use for this track, and the lookup, which counts until it is released.
 
@@ -290,7 +397,7 @@ def _look_up_code(
     lookup = limits.begin_code(buyer.user_id, text, used)
     customer_id = customer.stripe_customer_id if customer else None
     try:
-        code = promotion_codes.find(text, track, customer_id)
+        code = promotion_codes.find(text, product.code, product.price, customer_id)
         claims = customer.first_purchases - {*enrollment.open_payments} if code.first_purchase and customer else ()
         if any(_holds_claim(enrollment, payment_id) for payment_id in claims):
             raise CodeRefused(FIRST_CLAIMED.message, FIRST_CLAIMED.reason)
@@ -320,9 +427,17 @@ def _holds_claim(enrollment: Enrollment, payment_id: str) -> bool:
 # --- the payment that is already open ---
 
 
-def _is_same_request(payment: Payment, request: PurchaseRequest) -> bool:
-    same_currency = payment.price.currency == request.track.price.currency
-    return payment.open and same_currency and (payment.kind, payment.terms) == (request.kind, request.terms)
+def _is_same_request(state: PaymentState, request: PurchaseRequest) -> bool:
+    """Whether the open payment is what is requested: the same choice, at the same price and on the same plan's terms.
+
+    The time of the agreement to a plan's text is not part of the choice.
+    """
+    payment, plan = state.existing, state.plan.terms if state.plan else None
+    if plan and request.plan:
+        plan = replace(plan, agreed_at=request.plan.agreed_at)
+    same_currency = payment.price.currency == request.product.price.currency
+    same_choice = (payment.kind, payment.terms, plan) == (request.kind, request.terms, request.plan)
+    return payment.open and same_currency and same_choice
 
 
 # --- a new payment ---
@@ -330,19 +445,28 @@ def _is_same_request(payment: Payment, request: PurchaseRequest) -> bool:
 
 @dataclass(frozen=True)
 class _EnrollmentSlot:
-    """An enrollment as the slot of a payment."""
+    """An enrollment as the slot of a payment. `plan` is the plan that the payment begins, if any."""
 
     enrollment: Enrollment
+    plan: Plan | None = None
 
     def before(self) -> PaymentState:
         return PaymentState(None, self.enrollment)
 
-    def retire(self, attempt: int, why: str) -> None:
-        ledger.next_attempt(self.enrollment, attempt, why)
+    def plan_change(self, payment: Payment) -> PlanChange | None:
+        if self.plan is None:
+            return None
+        created = f"create:{self.plan.plan_id}"
+        entry = AuditEntry(payment.created_at, created, "plan.created", "request", payment.user_id)
+        return PlanChange(replace(self.plan, created_at=payment.created_at, updated_at=payment.created_at), entry)
+
+    def retire(self, why: str) -> None:
+        ledger.next_attempt(self.enrollment, self.enrollment.attempt + 1, why)
 
     def moved(self, current: PaymentState) -> "_EnrollmentSlot | None":
         now = current.enrollment
-        return None if now.open_payments or now.status == "ENROLLED" or now.undecided else _EnrollmentSlot(now)
+        is_taken = now.open_payments or now.open_plans or now.status in ("ENROLLED", "SUSPENDED") or now.undecided
+        return None if is_taken else replace(self, enrollment=now)
 
 
 def _begin(
@@ -356,15 +480,16 @@ def _begin(
 
     `stored` is the customer in our table; `new` replaces it and is stored with the payment.
     """
-    attempt_times = _attempt_times(enrollment, request)
+    attempt_times = opening.attempt_times(enrollment, has_closed=request.has_closed)
     if stored is None and new is None:
         new = customers.create(buyer.user_id, buyer.email, generation=1)
     customer = cast(Customer, new or stored)
-    slot, attempt = _EnrollmentSlot(enrollment), enrollment.attempt + 1
+    new_payment, plan = _new_payment(buyer, request, enrollment.attempt + 1, customer)
+    slot = _EnrollmentSlot(enrollment, plan)
     try:
-        payment, answer = opening.create(_new_payment(buyer, request, attempt, customer))
+        payment, answer = opening.create(new_payment)
     except AttemptSpent as spent:
-        slot.retire(attempt, spent.why)
+        slot.retire(spent.why)
         return None
     except StripeRefused as refused:
         if refused.code == "resource_missing" and refused.param == "customer":
@@ -374,14 +499,21 @@ def _begin(
             return _begin(buyer, request, enrollment, stored, new)
         _raise_translated(refused, request, customer)
     codes = [lookup.entry for lookup in request.lookups]
-    return opening.commit(payment, answer, slot, attempt_times=attempt_times, customer=new, accepted_codes=codes)
+    actor = Actor("request", buyer.user_id)
+    return opening.commit(payment, answer, slot, actor, attempt_times=attempt_times, customer=new, accepted_codes=codes)
 
 
-def _new_payment(buyer: Buyer, request: PurchaseRequest, attempt: int, customer: Customer) -> NewPayment:
-    params, track = _create_params(request, customer), request.track.track
-    payment_id = payments.payment_id(settings().namespace, buyer.user_id, track, attempt, request.kind, params)
-    return NewPayment(
-        ref=PaymentRef(payment_id, buyer.user_id, track),
+def _new_payment(
+    buyer: Buyer, request: PurchaseRequest, attempt: int, customer: Customer
+) -> tuple[NewPayment, Plan | None]:
+    """Return the payment to create, and the plan that it begins, if any.
+
+    The ids of both are hashes of the request, so a retry makes the same objects.
+    """
+    params, product = _create_params(request, customer), request.product
+    names = settings().namespace, buyer.user_id, product.code, attempt
+    new = NewPayment(
+        ref=PaymentRef("", buyer.user_id, product.code),
         kind=request.kind,
         attempt=attempt,
         params=params,
@@ -391,28 +523,34 @@ def _new_payment(buyer: Buyer, request: PurchaseRequest, attempt: int, customer:
         first_purchase=request.first_purchase,
         agreed_version=request.agreed_version,
     )
-
-
-def _attempt_times(enrollment: Enrollment, request: PurchaseRequest) -> tuple[int, ...]:
-    """Return the times of the user's recent attempts and of this one.
-
-    Raises `TooManyRequests` beyond `payments_per_hour`, unless the request has closed a payment.
-    """
-    now, most = int(clock.now()), settings().payments_per_hour
-    recent = [at for at in enrollment.attempt_times if at > now - ATTEMPTS_WINDOW_S][-most:]
-    if len(recent) >= most and not request.has_closed:
-        wait_s = max(1, recent[0] + ATTEMPTS_WINDOW_S - now)
-        raise TooManyRequests("You started too many payments for this track. Try again later.", retry_after_s=wait_s)
-    return (*recent, now)
+    if request.plan is None:
+        return replace(new, ref=replace(new.ref, payment_id=payments.payment_id(*names, request.kind, params))), None
+    choice = {"kind": request.kind, **replace(request.plan, agreed_at=0).to_json(), **params}
+    plan = Plan(
+        plan_id=plans.plan_id(*names, choice),
+        user_id=buyer.user_id,
+        track=None if product.is_membership else product.code,
+        membership=product.code if product.is_membership else None,
+        attempt=attempt,
+        terms=request.plan,
+        created_at="",
+        updated_at="",
+    )
+    ref = replace(new.ref, payment_id=plans.payment_id(settings().namespace, plan, (1,), params))
+    return replace(new, ref=ref, attempt=plan.next_number, plan=plan, covers=(1,)), plan
 
 
 def _raise_translated(refused: StripeRefused, request: PurchaseRequest, customer: Customer) -> NoReturn:
     """Raise the error for a refusal that is about the request: the code or the saved method has changed since."""
     if request.terms.promotion_code and _is_about_the_code(refused):
-        promotion_codes.find(request.terms.promotion_code, request.track, customer.stripe_customer_id)
+        product = request.product
+        promotion_codes.find(request.terms.promotion_code, product.code, product.price, customer.stripe_customer_id)
         raise CodeRefused(f"Stripe does not accept this promotion code: {refused}", "not-applicable")
     if request.terms.payment_method and (refused.param == "payment_method" or "PaymentMethod" in str(refused)):
-        raise Unprocessable("This saved payment method cannot be used. Choose another one.", field="payment_method")
+        problem = "This saved payment method cannot be used. Choose another one."
+        raise (MethodNotReusable if request.plan else Unprocessable)(problem, field="payment_method")
+    if request.plan and refused.code == "amount_too_small":
+        raise AmountTooSmall(f"Stripe does not charge {request.product.price}. Choose another way to pay.")
     raise refused
 
 
@@ -426,14 +564,18 @@ def _create_params(request: PurchaseRequest, customer: Customer) -> dict[str, An
     """Return the parameters of the create, without metadata. They are part of the payment's id."""
     params: dict[str, Any] = {
         "customer": customer.stripe_customer_id,
-        "allowed_payment_method_types": list(settings().payment_method_types),
+        "allowed_payment_method_types": (
+            opening.reusable_types() if request.plan else list(settings().payment_method_types)
+        ),
     }
     if request.kind == "checkout":
         return {**params, **_session_params(request)}
     usage = {"setup_future_usage": "on_session"} if request.terms.save_payment_method else {}
-    price = {"amount": request.track.price.amount, "currency": request.track.price.currency}
+    if request.plan:
+        usage = {"setup_future_usage": "off_session"}
+    price = {"amount": request.product.price.amount, "currency": request.product.price.currency}
     method = {"payment_method": request.terms.payment_method} if request.terms.payment_method else {}
-    return {**params, **price, **usage, **method, "description": request.track.title}
+    return {**params, **price, **usage, **method, "description": request.description}
 
 
 def _session_params(request: PurchaseRequest) -> dict[str, Any]:
@@ -442,14 +584,14 @@ def _session_params(request: PurchaseRequest) -> dict[str, Any]:
     A student who wants to save their method ticks a box on the page, which is their consent; `setup_future_usage` would
     save it without asking. https://docs.stripe.com/payments/checkout/save-during-payment
     """
-    price = request.track.price
-    product = {"name": request.track.title}
+    price = request.product.price
+    product = {"name": request.description}
     price_data = {"currency": price.currency, "unit_amount": price.amount, "product_data": product}
     params: dict[str, Any] = {
         "mode": "payment",
         "line_items": [{"price_data": price_data, "quantity": 1}],
         "adaptive_pricing": {"enabled": False},
-        "payment_intent_data": {"description": request.track.title},
+        "payment_intent_data": {"description": request.description},
         "success_url": request.success_url,
         "cancel_url": request.cancel_url,
     }
@@ -459,4 +601,6 @@ def _session_params(request: PurchaseRequest) -> dict[str, Any]:
         params["saved_payment_method_options"] = {"payment_method_save": "enabled"}
     if request.terms.invoice:
         params |= _INVOICE
+    if request.plan:
+        params["payment_intent_data"]["setup_future_usage"] = "off_session"
     return params

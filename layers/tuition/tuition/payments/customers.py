@@ -233,10 +233,12 @@ def _detach(customer: Customer, method_id: str) -> None:
             raise  # otherwise another request has detached it in the meantime
 
 
-def require_saved(customer: Customer | None, method_id: str) -> None:
-    """Raise `Unprocessable` unless this customer has saved the method."""
-    if _saved(customer, method_id) is None:
+def require_saved(customer: Customer | None, method_id: str) -> dict[str, Any]:
+    """Return a method that this customer has saved. Raises `Unprocessable` for any other."""
+    method = _saved(customer, method_id)
+    if method is None:
         raise Unprocessable("You have no such saved payment method. Choose another one.", field="payment_method")
+    return method
 
 
 def _saved(customer: Customer | None, method_id: str) -> dict[str, Any] | None:

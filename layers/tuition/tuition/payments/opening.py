@@ -13,27 +13,47 @@ from typing import Any, NamedTuple, Protocol, Self
 
 from tuition import clock, retry
 from tuition.core import timestamps
-from tuition.core.audit import AuditEntry
-from tuition.core.errors import CodeRefused, PaymentInProgress, StripeRefused, StripeUnavailable, TuitionError
+from tuition.core.audit import Actor, AuditEntry
+from tuition.core.enrollment import Enrollment
+from tuition.core.errors import (
+    CodeRefused,
+    MethodNotReusable,
+    PaymentInProgress,
+    StripeRefused,
+    StripeUnavailable,
+    TooManyRequests,
+    TuitionError,
+)
 from tuition.core.facts import Agreement, Facts, Kind
-from tuition.core.payment import Payment, Terms
+from tuition.core.payment import BANK_DEBITS, Payment, Terms
 from tuition.core.payment_state import PaymentState
+from tuition.core.plan import Plan
 from tuition.core.promotion_rules import FIRST_CLAIMED
 from tuition.core.refs import Customer, PaymentRef
 from tuition.payments import promotion_codes
+from tuition.settings import settings
 from tuition.storage import ledger, limits
-from tuition.storage.ledger import Change, FirstPurchaseTaken, StripeObjectTaken, VersionConflict
+from tuition.storage.ledger import Change, FirstPurchaseTaken, PlanChange, StripeObjectTaken, VersionConflict
 from tuition.stripe_gateway import closing, objects, resolve, sync
 from tuition.stripe_gateway.client import Answer
 from tuition.stripe_gateway.objects import StripeObject
 
+ATTEMPTS_WINDOW_S = 3600
+"""The time within which a user may begin `payments_per_hour` payments for a track or membership."""
+REUSABLE = BANK_DEBITS | {"card", "link"}
+"""The types of payment methods that can be charged without their owner, once they have been set up for it.
+
+Source: https://docs.stripe.com/payments/payment-methods/payment-method-support#reusable
+"""
+
 
 class OpenedPayment(NamedTuple):
-    """An open payment and Stripe's object to pay it with. `new`: created by this request."""
+    """An open payment with its plan, if any, and Stripe's object to pay it with. `new`: created by this request."""
 
     payment: Payment
     object: Mapping[str, Any]
     new: bool
+    plan: Plan | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return what the student's browser needs to pay, as the API answers it."""
@@ -48,14 +68,43 @@ class OpenedPayment(NamedTuple):
         }
 
 
+def attempt_times(enrollment: Enrollment, *, has_closed: bool = False) -> tuple[int, ...]:
+    """Return the times of the user's recent attempts for a product, and of this one.
+
+    Raises `TooManyRequests` beyond `payments_per_hour`, unless the request has closed a payment.
+    """
+    now, most = int(clock.now()), settings().payments_per_hour
+    recent = [at for at in enrollment.attempt_times if at > now - ATTEMPTS_WINDOW_S][-most:]
+    if len(recent) >= most and not has_closed:
+        wait_s = max(1, recent[0] + ATTEMPTS_WINDOW_S - now)
+        raise TooManyRequests("You started too many payments for this track. Try again later.", retry_after_s=wait_s)
+    return (*recent, now)
+
+
+def reusable_types() -> list[str]:
+    """Return the types of payment methods that the school accepts and that can be charged without the student."""
+    return [one for one in settings().payment_method_types if one in REUSABLE]
+
+
+def require_reusable(method_type: str) -> None:
+    """Raise `MethodNotReusable` for a type of payment methods that cannot be charged without the student."""
+    if method_type not in reusable_types():
+        raise MethodNotReusable(
+            "This payment method cannot be kept for later charges. Choose another one.", field="payment_method"
+        )
+
+
 class Slot(Protocol):
     """The holder of at most one open payment, as it was loaded."""
 
     def before(self) -> PaymentState:
         """Return the state on which a new payment is committed."""
 
-    def retire(self, attempt: int, why: str) -> None:
-        """Use up the number of an attempt whose idempotency key leads to nothing that can be paid."""
+    def plan_change(self, payment: Payment) -> PlanChange | None:
+        """Return the change of the plan that a new payment belongs to, if any."""
+
+    def retire(self, why: str) -> None:
+        """Use up the number of the new payment, whose idempotency key leads to nothing that can be paid."""
 
     def moved(self, current: PaymentState) -> Self | None:
         """Return the slot as another writer has left it; None if it has no place for this payment any more."""
@@ -70,10 +119,12 @@ class NewPayment:
     attempt: int
     params: Mapping[str, Any]
     terms: Terms
-    email: str
+    email: str | None
     customer: Customer
     first_purchase: bool = False
     agreed_version: str | None = None
+    plan: Plan | None = None
+    covers: tuple[int, ...] = ()
 
 
 class AttemptSpent(TuitionError):
@@ -90,7 +141,7 @@ def create(new: NewPayment) -> tuple[Payment, Answer]:
 
     Raises `AttemptSpent`, `StripeRefused` or `StripeUnavailable`.
     """
-    metadata = resolve.metadata(new.ref, new.attempt, new.kind)
+    metadata = resolve.metadata(new.ref, new.attempt, new.kind, new.plan, new.covers)
     try:
         answer = objects.create(new.kind, new.params, metadata, new.ref.payment_id)
     except StripeRefused as refused:
@@ -125,11 +176,15 @@ def _payment(new: NewPayment, answer: Answer) -> Payment:
     created_at = clock.now()
     now = timestamps.iso(created_at)
     stripe_object = StripeObject(new.kind, answer.object["id"])
+    membership = new.plan.membership if new.plan else None
     agreed = Agreement(int(created_at), new.agreed_version) if new.agreed_version else None
     return Payment(
         payment_id=new.ref.payment_id,
         user_id=new.ref.user_id,
-        track=new.ref.track,
+        track=None if membership else new.ref.track,
+        membership=membership,
+        plan=new.plan.plan_id if new.plan else None,
+        covers=new.covers,
         kind=new.kind,
         attempt=new.attempt,
         stripe_object_id=stripe_object.id,
@@ -148,6 +203,7 @@ def commit(
     payment: Payment,
     answer: Answer,
     slot: Slot,
+    actor: Actor,
     *,
     attempt_times: tuple[int, ...] | None = None,
     customer: Customer | None = None,
@@ -159,17 +215,17 @@ def commit(
     abandoned unless another payment holds it.
     """
     created = f"create:{payment.payment_id}"
-    change = Change(payment, AuditEntry(payment.created_at, created, "payment.created", "request", payment.user_id))
+    entry = AuditEntry(payment.created_at, created, "payment.created", *actor)
     for _ in retry.attempts(retry.CREATE_COMMIT):
         try:
             state = ledger.commit(
                 slot.before(),
-                change,
+                Change(payment, entry, slot.plan_change(payment)),
                 attempt_times=attempt_times,
                 customer=customer,
                 accepted_codes=accepted_codes,
             )
-            return opened(state.existing, answer.object, new=True)
+            return opened(state, answer.object, new=True)
         except StripeObjectTaken as taken:
             _on_object_taken(taken, payment, slot)
             return None
@@ -181,7 +237,7 @@ def commit(
         if current.payment:
             same_object = current.payment.stripe_object_id == payment.stripe_object_id
             if same_object and current.payment.open:
-                return opened(current.payment, answer.object, new=False)
+                return opened(current, answer.object, new=False)
             if not same_object:
                 abandon(payment)
             return None
@@ -201,7 +257,7 @@ def _on_object_taken(taken: StripeObjectTaken, payment: Payment, slot: Slot) -> 
     if taken.pointer.stripe_id != payment.stripe_object_id:
         abandon(payment)
     elif taken.pointer.state == ledger.ABANDONED:
-        slot.retire(payment.attempt, "abandoned")
+        slot.retire("abandoned")
 
 
 def abandon(payment: Payment) -> None:
@@ -212,12 +268,13 @@ def abandon(payment: Payment) -> None:
 # --- the payment that is already open ---
 
 
-def reopen(state: PaymentState) -> tuple[OpenedPayment | None, bool]:
+def reopen(state: PaymentState, *, may_process: bool = True) -> tuple[OpenedPayment | None, bool]:
     """Return the open payment if Stripe still has it open and may be asked, and whether it was closed instead.
 
     It is closed if cards may be tested with it: the declines that no webhook has delivered yet are counted first.
-    Raises `PaymentInProgress` for a session that the student has completed: it has no URL any more. Raises
-    `CodeRefused` for a session that can no longer be paid because its promotion code has ended; the session stays open.
+    Raises `PaymentInProgress` for a session that the student has completed: it has no URL any more; and, unless it
+    `may_process`, for a payment that a bank is processing. Raises `CodeRefused` for a session that can no longer be
+    paid because its promotion code has ended; the session stays open.
     """
     ref = state.existing.ref
     limits.take_request(ref.user_id, state.limits)
@@ -230,16 +287,19 @@ def reopen(state: PaymentState) -> tuple[OpenedPayment | None, bool]:
         return None, True
     if not payment.open:
         return None, False
-    reopened = opened(payment, obj, new=False)
+    if payment.status == "PROCESSING" and not may_process:
+        raise closing.in_progress(payment, obj)
+    reopened = opened(state, obj, new=False)
     promotion_codes.require_payable(obj, payment.product, payment.customer)
     return reopened, False
 
 
-def opened(payment: Payment, obj: Mapping[str, Any], *, new: bool) -> OpenedPayment:
+def opened(state: PaymentState, obj: Mapping[str, Any], *, new: bool) -> OpenedPayment:
     """Return an open payment with its object. Raises `PaymentInProgress` for a session that was just completed."""
+    payment = state.existing
     if obj.get("status") == "complete":
         raise closing.in_progress(payment, obj)
-    return OpenedPayment(payment, obj, new=new)
+    return OpenedPayment(payment, obj, new, state.plan)
 
 
 def require_closable(state: PaymentState, may_close: frozenset[str]) -> bool:

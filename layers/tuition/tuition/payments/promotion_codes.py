@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from tuition import clock
 from tuition.core import promotion_rules
-from tuition.core.catalog import Track
 from tuition.core.errors import CodeRefused
+from tuition.core.money import Money
 from tuition.core.promotion_rules import UNKNOWN, Refusal
 from tuition.stripe_gateway import client as stripe_client
 
@@ -26,8 +26,8 @@ class PromotionCode(NamedTuple):
     discount: int
 
 
-def find(text: str, track: Track, customer: str | None) -> PromotionCode:
-    """Return the code that this customer can use for this track. Case is ignored.
+def find(text: str, track: str, price: Money, customer: str | None) -> PromotionCode:
+    """Return the code that this customer can use for this track at its price. Case is ignored.
 
     Makes one call to Stripe; two more for a code for first purchases only, and one more if more than a hundred codes
     have this text. Raises `CodeRefused` with the reason.
@@ -40,13 +40,11 @@ def find(text: str, track: Track, customer: str | None) -> PromotionCode:
     if customer and answer.object["has_more"]:
         codes += stripe_client.list_promotion_codes(text, customer).object["data"]
     for code in codes:
-        refusal = promotion_rules.refusal(code, track.price, customer, answer.date)
-        refusal = refusal or _refusal_as_first(code, track.track, customer)
+        refusal = promotion_rules.refusal(code, price, customer, answer.date)
+        refusal = refusal or _refusal_as_first(code, track, customer)
         if refusal is None:
             is_first = promotion_rules.is_for_first_purchase(code)
-            return PromotionCode(
-                str(code["id"]), is_first, str(code["code"]), promotion_rules.discount(code, track.price)
-            )
+            return PromotionCode(str(code["id"]), is_first, str(code["code"]), promotion_rules.discount(code, price))
         refusals.append(refusal)
     nearest = promotion_rules.nearest(refusals)
     raise CodeRefused(nearest.message, nearest.reason)

@@ -7,8 +7,8 @@ from tuition.core.audit import AuditEntry
 from tuition.core.enrollment import Enrollment
 from tuition.core.errors import Contended, PaymentInProgress
 from tuition.core.refs import Customer, PaymentRef
-from tuition.storage import ledger
-from tuition.stripe_gateway import closing, objects, rebuild, sync
+from tuition.storage import ledger, queries
+from tuition.stripe_gateway import closing, objects, rebuild, resolve, sync
 from tuition.stripe_gateway.objects import StripeObject
 
 RECOVER_AFTER_S = 60
@@ -20,13 +20,30 @@ def recover(ref: PaymentRef, enrollment: Enrollment, customer: Customer | None) 
 
     Raises `PaymentInProgress` while a bank decides, and `Contended` while a create may be about to commit.
     """
-    if max(enrollment.attempt_times, default=0) > clock.now() - RECOVER_AFTER_S:
-        raise Contended("A payment for this track is being created. Try again.")
+    _require_no_create(enrollment)
     stripe_objects = objects.in_customers_name(customer.stripe_customer_id, ref.payment_id) if customer else []
     for stripe_object in stripe_objects:
         if _close_or_rebuild(ref, stripe_object):
             return
     ledger.drop_payment(enrollment, ref.payment_id)
+
+
+def recover_plan(plan_id: str, enrollment: Enrollment, customer: Customer | None) -> None:
+    """Do the same for an open plan that is missing, or whose open payment is. Raises as `recover`."""
+    _require_no_create(enrollment)
+    if queries.plans_by_id([plan_id]):
+        ledger.recompute_plan(plan_id)
+        return
+    for stripe_object in objects.in_customers_name(customer.stripe_customer_id, plan_id, "plan") if customer else []:
+        ref = resolve.ref_in_metadata(stripe_object.retrieve().object.get("metadata") or {})
+        if ref and _close_or_rebuild(ref, stripe_object):
+            return
+    ledger.drop_payment(enrollment, plan_id)
+
+
+def _require_no_create(enrollment: Enrollment) -> None:
+    if max(enrollment.attempt_times, default=0) > clock.now() - RECOVER_AFTER_S:
+        raise Contended("A payment for this track is being created. Try again.")
 
 
 def _close_or_rebuild(ref: PaymentRef, stripe_object: StripeObject) -> bool:

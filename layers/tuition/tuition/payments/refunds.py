@@ -7,12 +7,12 @@ request, Stripe's own event and the reconciler all resume it, with the same idem
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from tuition import clock, retry
 from tuition.core import payment as payments
 from tuition.core import stripe_json, timestamps
-from tuition.core.audit import WITHDRAWN_RECORD, AuditEntry, Source
+from tuition.core.audit import WITHDRAWN_RECORD, Actor, AuditEntry
 from tuition.core.errors import (
     Contended,
     NotConfigured,
@@ -48,17 +48,11 @@ MAX_TEXT_LENGTH = 500
 """Of a reason, a note or a message, in characters."""
 MAX_NAME_LENGTH = 200
 """Of the name in a withdrawal, in characters."""
+CONFIRM_WITHDRAWAL = "You can withdraw from this contract without a reason. Confirm it: send withdrawal and your name."
 NO_REASON = "Withdrawal from the contract"
 """The reason of the refund of a withdrawal, for which no reason is asked."""
-_STRIPE_FAILURES = (StripeUnavailable, StripeRefused, NotConfigured)
+STRIPE_FAILURES = (StripeUnavailable, StripeRefused, NotConfigured)
 """Failures that do not stop a withdrawal: Stripe does not answer, or refuses our request or our key."""
-
-
-class Actor(NamedTuple):
-    """The performer of an action, as its audit record names it. The reconciler has no user id."""
-
-    source: Source
-    user_id: str | None = None
 
 
 def request(ref: PaymentRef, reason: str) -> tuple[Payment, RefundRequest]:
@@ -76,16 +70,15 @@ def request(ref: PaymentRef, reason: str) -> tuple[Payment, RefundRequest]:
 
     def new_request(before: PaymentState) -> RefundRequest | None:
         payment = before.existing
-        if settings().is_eu and payments.may_withdraw(payment) and _is_within_window(payment):
-            raise WithdrawalUnconfirmed(
-                "You can withdraw from this contract without a reason. Confirm it: send withdrawal and your name."
-            )
+        if settings().is_eu and not payment.plan and payments.may_withdraw(payment) and is_within_window(payment):
+            raise WithdrawalUnconfirmed(CONFIRM_WITHDRAWAL)
         if any(existing.undecided for existing in payment.requests):
             return None
         _require_refundable(payment)
         if are_too_many(payment.requests):
             raise RefundRefused("This refund was rejected or withdrawn several times. Contact the school.")
-        state: State = "awaiting_approval" if _is_for_staff(before) else "submitting"
+        # The money of a plan is requested back as a whole: `payments.plans` decides whether that needs staff.
+        state: State = "awaiting_approval" if payment.plan or _is_for_staff(before) else "submitting"
         return _new(payment, payment.refundable_amount, reason, by=ref.user_id, state=state)
 
     actor = Actor("request", ref.user_id)
@@ -160,7 +153,7 @@ def withdraw(ref: PaymentRef, name: str, email: str | None, reason: str | None =
     try:
         for request_id in submitting:
             payment = resume(ref, payment, request_id, actor, fresh=synced and request_id in created)
-    except (*_STRIPE_FAILURES, Contended) as error:  # the withdrawal stands, and the reconciler resumes its refund
+    except (*STRIPE_FAILURES, Contended) as error:  # the withdrawal stands, and the reconciler resumes its refund
         logger.warning("the refund of a withdrawal was not submitted", payment_id=ref.payment_id, error=str(error))
         payment = ledger.load(ref).existing
     return payment
@@ -170,7 +163,7 @@ def _sync_for_withdrawal(ref: PaymentRef, before: PaymentState) -> bool:
     """Sync a payment before its student withdraws. Return False if Stripe fails and our facts suffice."""
     try:
         sync.refresh(ref, before)
-    except _STRIPE_FAILURES as error:
+    except STRIPE_FAILURES as error:
         logger.warning("a withdrawal was not preceded by a sync", payment_id=ref.payment_id, error=str(error))
         if before.existing.facts.withdrawn is None and not payments.may_withdraw(before.existing):
             raise
@@ -182,7 +175,7 @@ def _require_withdrawable(payment: Payment) -> None:
     if not payments.may_withdraw(payment):
         _require_refundable(payment)
         raise RefundRefused("You cannot withdraw from this contract any more.")
-    if not settings().is_eu or not _is_within_window(payment):
+    if not settings().is_eu or not is_within_window(payment):
         raise RefundRefused("The period for a withdrawal has ended. You can still request a refund: send a reason.")
 
 
@@ -298,6 +291,37 @@ def _is_refunded_amount(payment: Payment, amount: int) -> bool:
     )
 
 
+def give_back(ref: PaymentRef, reason: str, actor: Actor) -> Payment:
+    """Refund all that can be refunded of a payment whose plan gives all money back, and return it.
+
+    A request that awaits approval is submitted instead of a new one. Repeating it resumes the refund. Raises
+    `StripeUnavailable`, `StripeRefused`, `NotConfigured` or `Contended`: the next call continues.
+    """
+    sync.refresh(ref)
+    created: set[str] = set()
+
+    def change(state: PaymentState) -> Change | None:
+        payment = state.existing
+        if payments.refund_refusal(payment) or any(one.state in ("submitting", "pending") for one in payment.requests):
+            return None
+        awaiting = next((one for one in payment.requests if one.state == "awaiting_approval"), None)
+        if awaiting:
+            submitting = replace(awaiting, state="submitting", amount=payment.refundable_amount)
+            entry = _entry(f"{awaiting.id}:submitting", "refund.approved", actor)
+            return Change(_with_request(payment, submitting), entry)
+        if len(payment.requests) >= MAX_REQUESTS:
+            return None
+        by = actor.user_id or payment.user_id
+        new = _new(payment, payment.refundable_amount, reason, by=by, state="submitting")
+        created.add(new.id)
+        return Change(payment.with_requests((*payment.requests, new)), _entry(new.id, "refund.requested", actor))
+
+    payment = ledger.update(ref, change).existing
+    for one in [one.id for one in payment.requests if one.state == "submitting"]:
+        payment = resume(ref, payment, one, actor, fresh=one in created)
+    return payment
+
+
 def decide(
     ref: PaymentRef, request_id: str, *, approve: bool, note: str | None, staff: str, message: str | None = None
 ) -> tuple[Payment, RefundRequest]:
@@ -409,7 +433,7 @@ def _is_for_staff(before: PaymentState) -> bool:
     """Whether a student's request awaits approval. Once they have withdrawn, the window no longer counts."""
     payment = before.existing
     is_repeated = bool(before.enrollment.refunded - {payment.grantor})
-    in_time = payment.facts.withdrawn is not None or _is_within_window(payment)
+    in_time = payment.facts.withdrawn is not None or is_within_window(payment)
     return is_repeated or _may_be_bank_debit(payment) or not in_time
 
 
@@ -420,7 +444,7 @@ def _may_be_bank_debit(payment: Payment) -> bool:
     return payment.is_bank_debit or not is_known
 
 
-def _is_within_window(payment: Payment) -> bool:
+def is_within_window(payment: Payment) -> bool:
     """Whether a refund is still made at once, and a student can still withdraw.
 
     The window starts with the order, when the contract is concluded, and not when we saw the payment or the bank paid.

@@ -172,12 +172,42 @@ def retrieve_payment_method(customer_id: str, method_id: str) -> Answer:
     return _ask(lambda c, o: c.v1.customers.payment_methods.retrieve(customer_id, method_id, {}, o))
 
 
+def find_customer_of_method(method_id: str) -> str | None:
+    """Return the customer to whom a payment method is attached; None if it is missing or attached to none.
+
+    https://docs.stripe.com/api/payment_methods/retrieve
+    """
+    try:
+        method = _ask(lambda c, o: c.v1.payment_methods.retrieve(method_id, {}, o)).object
+    except StripeRefused as refused:
+        if refused.code != "resource_missing":
+            raise
+        return None
+    return cast(str | None, method["customer"])
+
+
 def detach_payment_method(method_id: str) -> Answer:
     """Detach a payment method. It can never be used again.
 
     https://docs.stripe.com/api/payment_methods/detach
     """
     return _ask(lambda c, o: c.v1.payment_methods.detach(method_id, {}, o), _fresh_key())
+
+
+def create_setup_intent(params: Mapping[str, Any], key: str) -> Answer:
+    """Create a SetupIntent: https://docs.stripe.com/api/setup_intents/create."""
+    return _ask(lambda c, o: c.v1.setup_intents.create(cast(Any, params), o), key)
+
+
+def retrieve_setup_intent(setup_intent_id: str) -> Answer:
+    """Retrieve a SetupIntent: https://docs.stripe.com/api/setup_intents/retrieve."""
+    return _ask(lambda c, o: c.v1.setup_intents.retrieve(setup_intent_id, {}, o))
+
+
+def list_setup_intents(customer_id: str, method_id: str) -> list[dict[str, Any]]:
+    """List the newest hundred SetupIntents of a customer with one method: https://docs.stripe.com/api/setup_intents/list."""
+    params: Any = {"customer": customer_id, "payment_method": method_id, "limit": 100}
+    return cast(list[dict[str, Any]], _ask(lambda c, o: c.v1.setup_intents.list(params, o)).object["data"])
 
 
 def create_refund(params: Mapping[str, Any], key: str) -> Answer:

@@ -4,7 +4,7 @@ Every difference between the two kinds is in this module.
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from tuition.core import stripe_json
 from tuition.core.errors import StripeRefused, StripeUnavailable
@@ -85,9 +85,11 @@ def latest_charge(kind: Kind, obj: Mapping[str, Any]) -> Mapping[str, Any]:
     return charge if isinstance(charge, Mapping) else {}
 
 
-def in_customers_name(customer_id: str, payment_id: str) -> list[StripeObject]:
-    """Return the customer's objects that name a payment. The intent of a session belongs to the session."""
+def in_customers_name(
+    customer_id: str, named_id: str, name: Literal["payment_id", "plan"] = "payment_id"
+) -> list[StripeObject]:
+    """Return the customer's objects that name a payment, or a plan. The intent of a session belongs to the session."""
     listed = [*stripe_client.list_intents(customer_id), *stripe_client.list_sessions(customer_id)]
-    named = [obj for obj in listed if (obj.get("metadata") or {}).get("payment_id") == payment_id]
+    named = [obj for obj in listed if (obj.get("metadata") or {}).get(name) == named_id]
     sessions = [StripeObject("checkout", obj["id"]) for obj in named if obj["object"] == "checkout.session"]
     return sessions or [StripeObject("intent", obj["id"]) for obj in named]

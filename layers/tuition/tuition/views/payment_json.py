@@ -138,9 +138,12 @@ def _agreed(name: str) -> Callable[[PaymentView], Any]:
 def _refundable_until(view: PaymentView) -> str | None:
     """Return until when a refund request is granted at once, unless an earlier payment of the track was refunded.
 
-    None if the student cannot request a refund, and for a bank debit, for which staff always decide.
+    None if the student cannot request a refund, and for a bank debit, for which staff always decide. A plan is refunded
+    as a whole, until some days after its first payment.
     """
     paid_at = view.payment.paid_at
+    if view.payment.plan and 1 not in view.payment.covers:
+        return None
     if paid_at is None or view.payment.is_bank_debit or not payments.may_request_refund(view.payment):
         return None
     return timestamps.iso(timestamps.epoch(paid_at) + settings().refund_days * 86400)
@@ -154,6 +157,9 @@ FIELDS: tuple[Field, ...] = (
     Field("user_id", api="staff", group="student", csv=True),
     Field("email", api="student", group="student", csv=True),
     Field("track", api="student", group="payment", csv=True),
+    Field("membership", api="student", group="payment"),
+    Field("plan_id", lambda v: v.payment.plan, api="student", group="payment", label="plan"),
+    Field("covers", lambda v: list(v.payment.covers), api="student", group="payment"),
     Field("kind", group="payment", csv=True),
     Field("attempt", group="payment", csv=True),
     Field("status", api="student", group="payment", csv=True),
@@ -239,7 +245,7 @@ def student_json(payment: Payment) -> dict[str, Any]:
         **_json(PaymentView(payment, []), ("student",)),
         "failure": _failure_json(failure.for_student() if failure else None),
         "refund_request": request_json(requests[-1], payment) if requests else None,
-        "resume": _resume_json(payment) if payment.open else None,
+        "resume": _resume_json(payment) if payment.open and payment.plan is None else None,
         **({"withdrawal": _withdrawal_json(payment)} if settings().is_eu or payment.facts.withdrawn else {}),
     }
 

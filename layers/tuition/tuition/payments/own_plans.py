@@ -1,0 +1,23 @@
+"""A student's own plans: any other user's does not exist for them."""
+
+from tuition.core.errors import NotFound
+from tuition.core.payment_state import PaymentState
+from tuition.core.plan import Plan
+from tuition.core.refs import is_plan
+from tuition.core.stripe_json import MAX_ID_LENGTH
+from tuition.storage import ledger
+
+
+def load(plan_id: str, user_id: str) -> PaymentState:
+    """Read a user's own plan. Raises `NotFound` for any other."""
+    is_possible = is_plan(plan_id) and plan_id.isascii() and len(plan_id) <= MAX_ID_LENGTH
+    state = ledger.load_plan(plan_id) if is_possible else None
+    if state is None or state.existing_plan.user_id != user_id:
+        raise NotFound("You have no such payment plan.")
+    return state
+
+
+def open_payments(plan: Plan) -> list[str]:
+    """Return the ids of a plan's open payments, the newest first. By design there is at most one."""
+    numbers = sorted(((part.number, key) for key, part in plan.parts.items() if part.open), reverse=True)
+    return [key for _, key in numbers]

@@ -1,0 +1,178 @@
+"""A student ends a plan: they cancel it, or request the money of the whole plan back.
+
+A decision is committed before the first refund. It stops the collection at once, and the collector finishes each refund
+that the request did not.
+"""
+
+import hashlib
+from typing import NamedTuple
+
+from tuition import clock
+from tuition.core import plan_decisions, timestamps
+from tuition.core.audit import Actor, AuditEntry
+from tuition.core.errors import Conflicted, Contended, RefundRefused, Unprocessable, WithdrawalUnconfirmed
+from tuition.core.payment import BANK_DEBITS, Payment
+from tuition.core.payment_state import PaymentState
+from tuition.core.plan import Plan
+from tuition.core.plan_facts import DecisionName, PlanDecision, PlanFacts
+from tuition.core.refs import PaymentRef
+from tuition.core.refund_request import RefundRequest
+from tuition.log import logger
+from tuition.payments import cancellation, own_plans, refunds
+from tuition.settings import settings
+from tuition.storage import ledger, limits
+from tuition.storage.ledger import PlanChange
+from tuition.stripe_gateway import closing, sync
+
+
+class Ending(NamedTuple):
+    """A plan after its student has asked to end it. `request` is the one that staff must decide about `payment`."""
+
+    state: PaymentState
+    payment: Payment | None = None
+    request: RefundRequest | None = None
+
+
+def cancel(plan_id: str, user_id: str, reason: str | None) -> Ending:
+    """End a user's own plan. Repeating it changes nothing.
+
+    A plan of which nothing is paid is closed. A membership ends with the period that is paid. Of installments, the
+    money is requested back: `give_back`.
+    """
+    state = own_plans.load(plan_id, user_id)
+    plan = state.existing_plan
+    if plan.status == "OPEN":
+        for payment_id in own_plans.open_payments(plan):
+            cancellation.cancel(payment_id, user_id)
+        return Ending(ledger.load_plan(plan_id))
+    if plan.status == "ABANDONED":
+        return Ending(state)
+    if plan.terms.endless:
+        return Ending(_decide(plan_id, user_id, "cancel"))
+    return give_back(plan_id, user_id, reason)
+
+
+def resume(plan_id: str, user_id: str) -> PaymentState:
+    """Take back the cancellation of a membership that has not ended. Repeating it changes nothing.
+
+    Raises `NotFound` or `Conflicted`.
+    """
+    state = own_plans.load(plan_id, user_id)
+    if not state.existing_plan.terms.endless:
+        raise Conflicted("Only a membership that was canceled can be resumed.")
+    return _decide(plan_id, user_id, "undo_cancel")
+
+
+def _decide(plan_id: str, user_id: str, decision: DecisionName) -> PaymentState:
+    """Store a student's decision about a membership, unless it is in force."""
+
+    def change(state: PaymentState) -> PlanChange | None:
+        plan = state.existing_plan
+        if plan.is_canceled == (decision == "cancel"):
+            return None
+        return _decided(plan, decision, user_id)
+
+    return ledger.update_plan(plan_id, change)
+
+
+def _decided(plan: Plan, name: DecisionName, user_id: str) -> PlanChange:
+    """Return the change that stores a student's decision. Raises `Conflicted` if it cannot be taken now."""
+    now = clock.now()
+    decision = PlanDecision(version=plan.version, decision=name, at=int(now), actor=user_id)
+    refusal = plan_decisions.refusal(plan, decision, plan.terms.day_of(int(now)))
+    if refusal:
+        raise Conflicted("This is not possible any more, because the plan has ended. Reload it.")
+    at = timestamps.iso(now)
+    digest = hashlib.sha256(f"{plan.plan_id}:{plan.version}:{name}:{at}".encode()).hexdigest()[:20]
+    entry = AuditEntry(at, f"dec_{digest}", f"plan.decision.{name}", "request", user_id)
+    return PlanChange(plan.merged(PlanFacts(decisions={f"dec_{digest}": decision})), entry)
+
+
+def give_back(plan_id: str, user_id: str, reason: str | None, payment_id: str | None = None) -> Ending:
+    """Handle a student's request to have the money of a plan back: of the whole plan, never of one installment.
+
+    Within the window of the first payment the plan is withdrawn: its decision is committed first, then every payment is
+    refunded, and the collector finishes what this request does not. Where staff must decide, as for a payment without a
+    plan, the request awaits their approval on `payment_id`, else on the first payment. Repeating it changes nothing.
+    Raises `RefundRefused`, `WithdrawalUnconfirmed` (in the EU: `withdraw`), `Unprocessable` (staff need a reason),
+    `StripeUnavailable`.
+    """
+    state = own_plans.load(plan_id, user_id)
+    if not state.existing_plan.started:
+        raise RefundRefused("Nothing of this plan is paid yet. You can cancel it.")
+    if state.existing_plan.ended_by != "money_back":
+        limits.take_request(user_id, state.limits)
+        first = sync.refresh(_first_payment(state.existing_plan))[0]
+        state = ledger.load_plan(plan_id)
+        plan = state.existing_plan
+        _require_undisputed(plan)
+        in_time = refunds.is_within_window(first)
+        if settings().is_eu and in_time:
+            raise WithdrawalUnconfirmed(refunds.CONFIRM_WITHDRAWAL)
+        if _is_for_staff(state) or not in_time:
+            if reason is None:
+                raise Unprocessable("Say why: the school decides about your request.", field="reason")
+            waiting = next((key for key, part in plan.parts.items() if part.requested), None)
+            ref = PaymentRef(waiting or payment_id or first.payment_id, user_id, plan.product)
+            payment, request = refunds.request(ref, reason)
+            return Ending(ledger.load_plan(plan_id), payment, request)
+        state = ledger.update_plan(plan_id, lambda current: _withdrawn(current, user_id))
+    return Ending(_refund_all(state, reason))
+
+
+def withdraw(plan_id: str, user_id: str, name: str, email: str | None, reason: str | None) -> Ending:
+    """Handle a student's withdrawal from the contract of a plan, in the EU: from all of it. Repeating it is the same.
+
+    The period starts with the first payment, on which the withdrawal is stored. Raises as `refunds.withdraw`.
+    """
+    state = own_plans.load(plan_id, user_id)
+    if not state.existing_plan.started:
+        raise RefundRefused("Nothing of this plan is paid yet. You can cancel it.")
+    refunds.withdraw(_first_payment(state.existing_plan), name, email, reason)
+    return Ending(_refund_all(ledger.load_plan(plan_id), reason))
+
+
+def _withdrawn(state: PaymentState, user_id: str) -> PlanChange | None:
+    plan = state.existing_plan
+    if plan.ended_by == "money_back":
+        return None
+    _require_undisputed(plan)
+    return _decided(plan, "withdraw", user_id)
+
+
+def _refund_all(state: PaymentState, reason: str | None) -> PaymentState:
+    """Refund every payment whose money is due, and close what is open.
+
+    The collector repeats each call that fails now: the decision stands.
+    """
+    plan = state.existing_plan
+    for payment_id in own_plans.open_payments(plan):
+        try:
+            closing.close(PaymentRef(payment_id, plan.user_id, plan.product))
+        except (*refunds.STRIPE_FAILURES, Contended) as error:
+            logger.warning("a payment of a withdrawn plan was not closed", payment_id=payment_id, error=str(error))
+    for payment_id in [key for key, part in plan.parts.items() if part.refundable > 0]:
+        ref = PaymentRef(payment_id, plan.user_id, plan.product)
+        try:
+            refunds.give_back(ref, reason or refunds.NO_REASON, Actor("request", plan.user_id))
+        except (*refunds.STRIPE_FAILURES, Contended) as error:
+            logger.warning("a refund of a withdrawn plan was not made", payment_id=payment_id, error=str(error))
+    return ledger.load_plan(plan.plan_id)
+
+
+def _first_payment(plan: Plan) -> PaymentRef:
+    payment_id = next(key for key, part in plan.parts.items() if part is plan.first_payment)
+    return PaymentRef(payment_id, plan.user_id, plan.product)
+
+
+def _require_undisputed(plan: Plan) -> None:
+    if any(part.dispute == "open" for part in plan.parts.values()):
+        raise RefundRefused("A payment of this plan is disputed. The bank decides who gets the money.")
+
+
+def _is_for_staff(state: PaymentState) -> bool:
+    """Whether staff must decide, as for a payment without a plan: after another refund, and for a bank debit."""
+    plan = state.existing_plan
+    is_repeated = bool(state.enrollment.refunded - {plan.plan_id})
+    types = {part.method_type for part in plan.parts.values() if part.paid}
+    return is_repeated or bool(plan.unexplained_refunds) or bool(types & {None, *BANK_DEBITS})
