@@ -64,6 +64,10 @@ demo: venv ## make one purchase and print each step, on the running stack or on 
 reconcile: .venv/.made ## find changes at Stripe that no webhook delivered; ARGS="--from 2026-11-01 --to 2026-11-23" for a range
 	@exec $(PYTHON) -m local.reconcile $(ARGS)
 
+.PHONY: collect
+collect: .venv/.made ## collect the payment plans that are due, now and not within 15 minutes; ARGS=--aws for a deployed stack
+	@exec $(PYTHON) -m local.collect $(ARGS)
+
 .PHONY: check-archive
 check-archive: .venv/.made ## compare the archive with the audit table; ARGS="--day 2026-11-23 --repair", --aws
 	@exec $(PYTHON) -m local.archive_check $(ARGS)

@@ -355,7 +355,7 @@ def violations_when_idle(snapshot: Snapshot) -> list[str]:
         for product in {plan.product, *plan.tracks}:
             grants[plan.user_id, product].append(_expected_of_plan(snapshot, plan))
     for key, standings in grants.items():
-        expected = next((s for s in ("ENROLLED", "PENDING", "WITHDRAWN") if s in standings), None)
+        expected = next((s for s in ("ENROLLED", "SUSPENDED", "PENDING", "WITHDRAWN") if s in standings), None)
         if key in snapshot.enrollments and snapshot.enrollments[key].status != expected:
             status = snapshot.enrollments[key].status
             violations.append(f"{key} is {status}, but {expected} by Stripe's objects")
@@ -405,13 +405,32 @@ def _expected(snapshot: Snapshot, payment: Payment) -> tuple[str, str | None]:
 
 
 def _expected_of_plan(snapshot: Snapshot, plan: Plan) -> str | None:
-    """Return the enrollment status that a plan alone implies by Stripe's objects, on a day when nothing is due."""
+    """Return the enrollment status that a plan alone implies by Stripe's objects.
+
+    An installment that Stripe has not received may have suspended it once its grace can have ended.
+    """
     own = [payment for payment in snapshot.payments.values() if payment.plan == plan.plan_id]
     first = [_expected(snapshot, payment)[1] for payment in own if 1 in payment.covers]
     decisions = {decision.decision for decision in plan.facts.decisions.values()}
     if decisions & {"withdraw", "close"} and {"ENROLLED", "WITHDRAWN"} & {*first}:
         return "WITHDRAWN"
+    if "ENROLLED" in first and plan.status == "SUSPENDED" and _may_be_suspended(snapshot, plan, own):
+        return "SUSPENDED"
     return next((status for status in ("ENROLLED", "PENDING", "WITHDRAWN") if status in first), None)
+
+
+def _may_be_suspended(snapshot: Snapshot, plan: Plan, own: list[Payment]) -> bool:
+    """Whether the grace of the first installment that Stripe has not received has ended, as far as time was observed.
+
+    A month has 28 days at least.
+    """
+    paid = [payment for payment in own if _expected(snapshot, payment)[1] == "ENROLLED"]
+    covered = {seq for payment in paid for seq in payment.covers}
+    unpaid = next((seq for seq in plan.terms.seqs if seq not in covered), None)
+    if unpaid is None:
+        return False
+    first = min(payment.facts.settled.at for payment in paid if payment.facts.settled and 1 in payment.covers)
+    return plan.facts.observed >= first + (28 * (unpaid - 1) + plan.terms.grace_days - 1) * 86_400
 
 
 def unsettled_status(session: Object | None, intent: Object | None) -> str:

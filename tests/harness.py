@@ -29,6 +29,7 @@ from botocore.config import Config
 import admin
 import analytics as analytics_function
 import audit as audit_function
+import collect
 import create_checkout_session
 import create_payment
 import enrollments
@@ -294,6 +295,12 @@ class Harness:
         context = SimpleNamespace(get_remaining_time_in_millis=lambda: seconds * 1000)
         with permissions.acting_as(reconcile.handler):
             return reconcile.handler(event, context)
+
+    def collect(self, *, seconds: float = 900, **event: Any) -> dict[str, Any]:
+        """Invoke the collector of plans with this many seconds left, and return its report."""
+        context = SimpleNamespace(get_remaining_time_in_millis=lambda: seconds * 1000)
+        with permissions.acting_as(collect.handler):
+            return collect.handler(event, context)
 
     def perform_task(self, name: str, *, seconds: float = 900) -> bool:
         """Deliver a task's message to a worker. Return whether the queue may delete it."""

@@ -136,6 +136,16 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "StripeSecret": {"GetSecretValue"},
         "ExportsBucket/exports/*": {"GetObject", "PutObject"},
     },
+    "CollectFunction": LEDGER
+    | FAILED_RUNS
+    | {
+        "PlansTable/index/by_collect": {"Query"},
+        "PaymentsTable/index/by_plan": {"Query"},
+        "CustomersTable": {"BatchGetItem", "UpdateItem"},
+        "AuditTable": {"PutItem", "Query"},
+        "CursorsTable": {"GetItem", "BatchGetItem", "UpdateItem"},
+        "ReconcileQueue": {"SendMessage"},
+    },
     "ReconcileFunction": LEDGER
     | FAILED_RUNS
     | RESOLVE
@@ -199,6 +209,8 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     | {
         "PaymentsTable": LEDGER["PaymentsTable"] | {"Scan"},
         "EnrollmentsTable": LEDGER["EnrollmentsTable"] | {"Query", "Scan"},
+        "CustomersTable": LEDGER["CustomersTable"] | {"BatchGetItem"},
+        "PaymentsTable/index/by_plan": {"Query"},
         "AuditTable": {"PutItem", "BatchGetItem", "Query"},
         "AuditTable/index/by_recorded_day": {"Query"},
         "CursorsTable": {"GetItem", "BatchGetItem", "UpdateItem"},
@@ -287,6 +299,7 @@ STRIPE_KEY_GROUPS = {
     "RequestRefundFunction": "refunds",
     "AdminFunction": "refunds",
     "WebhookFunction": "webhook",
+    "CollectFunction": "reconcile",
     "ReconcileFunction": "reconcile",
     "ReconcileWorkerFunction": "reconcile",
     "AuditFunction": "reconcile",
@@ -321,7 +334,7 @@ STRIPE_PERMISSIONS: dict[str, dict[str, str]] = {
     "webhook": _CLOSE | {"credit_notes": "write", "payment_methods": "read"},
     "reconcile": _CLOSE
     | {"refunds": "write", "events": "read", "radar/early_fraud_warnings": "read", "balance_transactions": "read"}
-    | {"payouts": "read", "credit_notes": "write"},
+    | {"payouts": "read", "credit_notes": "write", "customers": "write", "payment_methods": "read"},
 }
 """The permissions at Stripe that a restricted key of each group needs. `docs/setup.md` lists the same."""
 _EXPANDED = {"latest_charge": "charges", "promotion_code": "promotion_codes", "coupon": "coupons"}

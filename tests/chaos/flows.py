@@ -240,6 +240,73 @@ def _withdraw_plan(w: Harness) -> Invocation:
     return of_plan(plan_id, "cancel", {}, "request_refund")
 
 
+# --- the collector ---
+
+
+@flow("collect: announce")
+def _announce(w: Harness) -> Invocation:
+    plan_calls.started(w, ADA)
+    w.advance_time(25 * DAY)
+    return Invocation("collect", {})
+
+
+def announced(w: Harness) -> Event:
+    """Begin a plan, and advance to the day of its second installment, which was announced."""
+    plan = plan_calls.started(w, ADA)
+    w.advance_time(25 * DAY)
+    w.collect()
+    w.advance_time(8 * DAY)
+    return plan
+
+
+@flow("collect: charge")
+def _charge(w: Harness) -> Invocation:
+    announced(w)
+    return Invocation("collect", {})
+
+
+@flow("collect: charge what the student has begun to pay")
+def _charge_begun(w: Harness) -> Invocation:
+    plan_calls.pay(w, ADA, announced(w)["plan_id"])
+    return Invocation("collect", {})
+
+
+@flow("collect: close what the student has begun to pay")
+def _charge_other(w: Harness) -> Invocation:
+    plan_calls.pay(w, ADA, announced(w)["plan_id"], "rest")
+    return Invocation("collect", {})
+
+
+@flow("collect: charge a card that is declined")
+def _charge_declined(w: Harness) -> Invocation:
+    plan = announced(w)
+    method = plan_calls.read(w, ADA, plan["plan_id"])["payment_method"]["id"]
+    w.at_stripe("POST", f"/_sim/payment_methods/{method}", next=["insufficient_funds"])
+    return Invocation("collect", {})
+
+
+@flow("collect: charge after the grace")
+def _charge_late(w: Harness) -> Invocation:
+    plan = announced(w)
+    method = plan_calls.read(w, ADA, plan["plan_id"])["payment_method"]["id"]
+    w.at_stripe("POST", f"/_sim/payment_methods/{method}", next=["insufficient_funds"] * 3)
+    for days in (3, 4):
+        w.collect()
+        w.advance_time(days * DAY)
+    w.advance_time(9 * DAY)
+    return Invocation("collect", {})
+
+
+@flow("collect: give back what a withdrawal left")
+def _give_back(w: Harness) -> Invocation:
+    plan_id = plan_calls.started(w, ADA)["plan_id"]
+    second = plan_calls.pay(w, ADA, plan_id).body
+    plan_calls.call(w, ADA, "POST", plan_id, "cancel", {})
+    w.pay(second["payment_intent_id"], may_be_refused=True)
+    w.deliver_all()
+    return Invocation("collect", {})
+
+
 @flow("plan: webhook of a set-up method")
 def _set_up_event(w: Harness) -> Invocation:
     plan_id = plan_calls.started(w, ADA)["plan_id"]

@@ -39,7 +39,7 @@ FUNCTIONS = (
     "webhook",
     "admin",
 )
-HANDLERS = {name: importlib.import_module(name).handler for name in (*FUNCTIONS, "reconcile")}
+HANDLERS = {name: importlib.import_module(name).handler for name in (*FUNCTIONS, "reconcile", "collect")}
 MAX_SLEEP_S = 0.002
 READY = "ready"
 IN_FORK_SERVER = "TUITION_FORK_SERVER"

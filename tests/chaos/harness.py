@@ -41,6 +41,8 @@ RECOVERIES: dict[Recovery, str] = {"retry": "again", "webhooks": "told", "hourly
 """The step after the fault, and its word in the seeds (do not change that one). `retry`: the caller (a user, Stripe or
 the schedule) retries, then the webhooks are delivered. `webhooks`: the webhooks are delivered, then the caller retries.
 `hourly run`: no retry and no webhook, so only the hourly run can recover."""
+RUNS = ("reconcile", "collect")
+"""The functions that run on a schedule, one run at a time."""
 MAX_TRIES = 4
 EARLY_RUNS = 0.3
 """The part of the faults after which an hourly run comes too early."""
@@ -212,7 +214,7 @@ class FaultHarness:
                 problems += [
                     f"before the hourly run: {problem}" for problem in consistency.violations_when_idle(self._read())
                 ]
-            _run_hourly(w, early=invocation.function == "reconcile" or rng.random() < EARLY_RUNS)
+            _run_hourly(w, early=invocation.function in RUNS or rng.random() < EARLY_RUNS)
             problems += [
                 f"after the hourly run: {problem}" for problem in consistency.violations_when_idle(self._read())
             ]
@@ -231,13 +233,13 @@ class FaultHarness:
         """Retry until the caller has a response. Half of the retries meet a second fault first."""
         if invocation.function == "webhook" and outcome.status == 200:
             return
-        if invocation.function == "reconcile":
+        if invocation.function in RUNS:
             w.advance_time(cursors.LEASE_S + 1)
         second = FaultPoint(rng.randrange(4), rng.choice(FATES)) if rng.random() < 0.5 else None
         for point in (second, *[None] * MAX_TRIES):
             if (self.invoke(w, invocation, point).status or 500) < 500:
                 return
-            if invocation.function == "reconcile":
+            if invocation.function in RUNS:
                 w.advance_time(cursors.LEASE_S + 1)
 
 
@@ -280,6 +282,9 @@ def _run_hourly(w: Harness, *, early: bool) -> None:
     """
     for seconds in (400, 3700, 3700) if early else (3700, 3700):
         w.advance_time(seconds)
+        if w.tables.scan(TableName="plans", Limit=1)["Items"]:
+            with contextlib.suppress(cursors.LeaseTaken):
+                w.collect()
         with contextlib.suppress(cursors.LeaseTaken):
             report = w.reconcile()
             if seconds > walk.ORPHAN_AFTER_S and not any(report[action] for action in ACTIONS):

@@ -5,6 +5,7 @@ Each one acts between its I/Os as the schedule permits. At `sim.pause`, any othe
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -26,6 +27,7 @@ from tuition.core.errors import (
     WithdrawalUnconfirmed,
 )
 from tuition.core.facts import Facts
+from tuition.core.limits import NO_LIMITS
 from tuition.core.refs import PaymentRef
 from tuition.intake import reconcile, stripe_events
 from tuition.payments import access, cancellation, purchase_blocks, refunds, selling, status
@@ -523,6 +525,6 @@ def resume_refunds(sim: Simulation, ref: PaymentRef) -> None:
     for request in payment.requests if payment else ():
         if request.state == "submitting":
             refunds.resume(ref, sim.payment(ref.payment_id), request.id, refunds.Actor("reconcile"))
-    payment = sim.payment(ref.payment_id)
-    if payment and closing.must_close(payment):
+    state = replace(ledger.load(ref), limits=NO_LIMITS)
+    if state.payment and closing.must_close(state):
         closing.close(ref)

@@ -156,7 +156,7 @@ def declines_are_counted_per_container(patch: Patch) -> None:
 
 
 def payment_stays_open_after_many_declines(patch: Patch) -> None:
-    patch.setattr(closing, "too_many_declines", lambda payment, limits=NO_LIMITS: False)
+    patch.setattr(closing, "too_many_declines", lambda state: False)
 
 
 def student_who_paid_another_amount_is_charged_again(patch: Patch) -> None:

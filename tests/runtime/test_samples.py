@@ -83,6 +83,7 @@ RESPONSES: dict[str, int | dict[str, Any]] = {
     "publish/replay_unknown": {"records": 0, "events": 0, "failed": [], "after": None},
     "release_check/from_codedeploy": {"passed": True, "problem": None},
     "staff_groups/student_signs_in": {"response": {"claimsOverrideDetails": None}},
+    "collect/every_quarter_of_an_hour": {"done": True, "failed": []},
     "reconcile/hourly": {"done": True, "failed": []},
     "reconcile_worker/finished_task": {"batchItemFailures": []},
     "reconcile/backfill": {"done": True, "cursor": "2026-11-03T00:00:00.000Z"},

@@ -147,6 +147,7 @@ FLOWS: dict[str, Flow] = {
     "ExportFunction": export,
     "ReconcileFunction": lambda running, sub: bool(invoke(running, "ReconcileFunction", {})),
     "ReconcileWorkerFunction": work,
+    "CollectFunction": lambda running, sub: bool(invoke(running, "CollectFunction", {})),
     "AuditFunction": lambda running, sub: bool(invoke(running, "AuditFunction", {})),
     "AnalyticsFunction": count,
     "DigestFunction": lambda running, sub: bool(invoke(running, "DigestFunction", {})),

@@ -43,6 +43,7 @@ FILES = {
     "ConsoleTablesFunction": "console_tables",
     "AdminFunction": "admin",
     "ExportFunction": "export",
+    "CollectFunction": "collect",
     "ReconcileFunction": "reconcile",
     "ReconcileWorkerFunction": "reconcile_worker",
     "AuditFunction": "audit",
@@ -60,9 +61,16 @@ FILES = {
 BEHIND_THE_GATEWAY = sorted(
     set(FILES)
     - {"EmailsFunction", "ArchiveCheckFunction", "EraseFunction", "ConsoleTablesFunction"}
-    - {"ReconcileFunction", "ReconcileWorkerFunction", "ExportFunction", "AuditFunction", "ArchiveFunction"}
+    - {
+        "CollectFunction",
+        "ReconcileFunction",
+        "ReconcileWorkerFunction",
+        "ExportFunction",
+        "AuditFunction",
+        "ArchiveFunction",
+    }
     - {"StaffGroupsFunction", "ReleaseCheckFunction", "PublishFunction", "AnalyticsFunction", "RecountFunction"}
-    - {"DigestFunction", "RetentionFunction", "ArchiveLocksFunction"}
+    - {"DigestFunction", "RetentionFunction", "ArchiveLocksFunction", "CollectFunction"}
 )
 
 
@@ -86,6 +94,11 @@ def test_the_reconciler_runs_hourly_with_the_timeout_of_its_lease(resources: dic
     assert resources["ReconcileFunction"]["Properties"]["Timeout"] == cursors.LEASE_S
 
 
+def test_the_collector_runs_every_quarter_of_an_hour_with_the_timeout_of_its_lease(resources: dict[str, Any]) -> None:
+    assert schedules(resources)["CollectFunction"] == "rate(15 minutes)"
+    assert resources["CollectFunction"]["Properties"]["Timeout"] == cursors.LEASE_S
+
+
 def test_the_audit_runs_daily_with_the_timeout_of_its_lease(resources: dict[str, Any]) -> None:
     assert schedules(resources)["AuditFunction"] == "cron(0 4 * * ? *)"
     assert resources["AuditFunction"]["Properties"]["Timeout"] == cursors.LEASE_S
@@ -94,6 +107,7 @@ def test_the_audit_runs_daily_with_the_timeout_of_its_lease(resources: dict[str,
 def test_the_recount_runs_after_the_audit_with_the_timeout_of_its_lease(resources: dict[str, Any]) -> None:
     assert schedules(resources) == {
         "ReconcileFunction": "rate(1 hour)",
+        "CollectFunction": "rate(15 minutes)",
         "AuditFunction": "cron(0 4 * * ? *)",
         "RecountFunction": "cron(0 5 * * ? *)",
         "ArchiveCheckFunction": "cron(30 5 * * ? *)",

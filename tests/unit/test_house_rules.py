@@ -195,6 +195,8 @@ RECONCILE = APPLY | {
     "storage.limits",
     "storage.tasks",
 }
+RECONCILE |= {"intake.collect", "payments.collection", "payments.customers", "payments.opening", "payments.own_plans"}
+RECONCILE |= {"payments.plan_payments", "payments.promotion_codes"}
 RECONCILE |= {"intake.fan_out", "intake.task_queue", "intake.reconcile", "intake.walk"}
 AUDIT = {"intake.books", "intake.walk", "storage.cursors", "storage.tasks", "views.selling", "views.standings"}
 

@@ -15,6 +15,7 @@ Name = Literal[
     "ReconcileDrift",
     "ReconcileFailed",
     "ReconcileBacklog",
+    "CollectBacklog",
     "BooksDifference",
     "AnalyticsDifference",
     "AuditRecordChanged",
@@ -46,6 +47,7 @@ def count(name: Name, number: int = 1) -> None:
 def age(
     name: Literal[
         "ReconcileAge",
+        "StripeClockDifference",
         "BooksAge",
         "RecountAge",
         "DigestAge",

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tuition.core import attention
+from tuition.core import payment as payments
 from tuition.core.attention import AttentionReason
 from tuition.core.enrollment import Enrollment
 from tuition.core.errors import NotFound
@@ -61,6 +62,22 @@ class PaymentState:
             detail = f"its plan {self.payment.plan} is missing, so it gives no access"
             reasons.append(AttentionReason("plan_missing", self.payment.plan, detail))
         return reasons
+
+    @cached_property
+    def declines(self) -> dict[str, int]:
+        """The charges of the payment that its student tried and that failed, and when (epoch seconds).
+
+        Those that we tried without the student are left out: they say nothing about who tests cards.
+        """
+        if self.payment is None:
+            return {}
+        declines = payments.declines(self.payment.facts)
+        if self.plan is None or not self.plan.facts.tries:
+            return declines
+        from tuition.core import plan_attempts  # most payments are of no plan
+
+        ours = plan_attempts.charges(self.plan, self.payment)
+        return {key: at for key, at in declines.items() if key not in ours}
 
     @cached_property
     def plan_attention(self) -> list[AttentionReason]:

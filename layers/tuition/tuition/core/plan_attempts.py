@@ -7,9 +7,12 @@ on each day on which staff order it. Each has an occasion, and a plan has at mos
 from typing import Literal, NamedTuple
 
 from tuition.core import plan_methods, plan_schedule, timestamps
+from tuition.core.payment import Payment
 from tuition.core.plan import Plan
 from tuition.core.plan_facts import Try
 
+CLOCK_MARGIN_S = 60
+"""How much older than its try a charge may be. Both times are Stripe's, but a run keeps the time of its start."""
 MAX_METHOD_TRIES = 3
 """How many new payment methods of a plan are tried within `METHOD_TRIES_S`."""
 METHOD_TRIES_S = 7 * 86400
@@ -101,12 +104,23 @@ def unanswered(plan: Plan) -> list[tuple[str, Try]]:
     return [(key, plan.facts.tries[key]) for _, key in sorted(tries)]
 
 
-def student_declines(plan: Plan, payment_id: str) -> int:
-    """Return how many charges of a payment failed that the student tried: those that no try of ours made."""
-    part, ours = plan.parts.get(payment_id), [one for one in plan.facts.tries.values() if one.payment_id == payment_id]
-    charges = {one.answer.charge for one in ours if one.answer}
-    others = [charge for charge in part.declines if charge not in charges] if part else []
-    return max(0, len(others) - sum(one.answer is None for one in ours))
+def charges(plan: Plan, payment: Payment) -> set[str]:
+    """Return the ids of a payment's charges that we made without the student."""
+    ours: set[str] = set()
+    for one in plan.facts.tries.values():
+        if one.payment_id == payment.payment_id:
+            ours.update(charges_since(payment, one) if one.answer is None else filter(None, [one.answer.charge]))
+    return ours
+
+
+def charges_since(payment: Payment, attempt: Try) -> list[str]:
+    """Return the ids of the charges with the method of a try that are not older than it, the oldest first."""
+    made = [
+        (charge.created, key)
+        for key, charge in payment.facts.charges.items()
+        if charge.created >= attempt.at - CLOCK_MARGIN_S and charge.payment_method in (attempt.method, None)
+    ]
+    return [key for _, key in sorted(made)]
 
 
 def _target(plan: Plan) -> _Target | WhyNone:

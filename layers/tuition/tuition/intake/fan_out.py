@@ -8,6 +8,7 @@ tasks and moves cursors. A cursor moves only past windows that are finished, one
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from typing import Literal
 
 from tuition import clock, retry
 from tuition.intake import task_queue, walk
@@ -197,15 +198,15 @@ def perform_window(run: Run, task: Task) -> bool:
 
 
 class Chunks:
-    """The tasks in which a run plans the payments of one kind.
+    """The tasks in which a run plans the payments, or the plans, of one kind.
 
-    Their items are used again by the next run, except one that a worker still holds. `leftover` has the payments that
-    an earlier run planned and that are still unchecked. The report of a worker that finished after the end of its run
-    is added.
+    Their items are used again by the next run, except one that a worker still holds. `leftover` has those that an
+    earlier run planned and that are still unchecked. The report of a worker that finished after the end of its run is
+    added.
     """
 
-    def __init__(self, run: Run, kind: str, size: int) -> None:
-        self._kind, self._size = kind, size
+    def __init__(self, run: Run, kind: str, size: int, of: Literal["payments", "plans"] = "payments") -> None:
+        self._kind, self._size, self._of = kind, size, of
         self.planned: list[Task] = []
         self.unplanned = 0
         self._held: set[str] = set()
@@ -214,31 +215,34 @@ class Chunks:
         for numbers in itertools.batched(range(MAX_CHUNKS), SLOTS_PER_READ, strict=False):
             stored = tasks.read(map(self._name, numbers))
             for name, one in stored.items():
-                self.leftover.update(one.task.payment_ids if one.report is None else ())
+                self.leftover.update(one.task.ids if one.report is None else ())
                 if one.report:
                     clock.start_deadline()
                     run.add(one.report)
                     tasks.clear_report(one.task)
                 if one.is_held:
                     self._held.add(name)
-                    held_ids.update(one.task.payment_ids)
+                    held_ids.update(one.task.ids)
             if not stored:
                 break
         self._held_ids = held_ids
 
     def _name(self, number: int) -> str:
-        return f"payments:{self._kind}:{number}"
+        return f"{self._of}:{self._kind}:{number}"
 
-    def plan(self, payment_ids: Iterable[str], after: int, max_unplanned: int) -> None:
-        """Plan the check of these payments, but not of those that a worker is checking now."""
-        ids: Iterator[str] = (payment_id for payment_id in payment_ids if payment_id not in self._held_ids)
+    def plan(self, found: Iterable[str], after: int, max_unplanned: int) -> None:
+        """Plan these payments or plans, by their ids, but not those that a worker holds now."""
+        ids: Iterator[str] = (one for one in found if one not in self._held_ids)
         names = (name for name in map(self._name, range(MAX_CHUNKS)) if name not in self._held)
         for name in names:
             batch = tuple(itertools.islice(ids, self._size))
             if not batch:
                 return
             clock.start_deadline()
-            task = Task(name, "payments", after=after, payment_ids=batch)
+            if self._of == "payments":
+                task = Task(name, "payments", after=after, payment_ids=batch)
+            else:
+                task = Task(name, "plans", after=after, plan_ids=batch)
             if tasks.store(task):
                 self.planned.append(task)
             else:

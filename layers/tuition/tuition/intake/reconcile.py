@@ -27,7 +27,7 @@ from tuition.core.errors import Conflicted, NotFound, StripeUnavailable
 from tuition.core.money import Money
 from tuition.core.payment import Payment
 from tuition.core.refs import PaymentRef
-from tuition.intake import fan_out, stripe_events, walk
+from tuition.intake import collect, fan_out, stripe_events, walk
 from tuition.intake.fan_out import Chunks, Perform, Walk, Work
 from tuition.intake.walk import OutOfTime, Run
 from tuition.log import logger
@@ -234,11 +234,13 @@ def work(name: str, remaining: Callable[[], float]) -> Run | None:
     try:
         if task.kind == "window":
             is_finished = fan_out.perform_window(current, task)
-        elif task.kind == "payments":  # a kind that only a later release knows is left to it
+        elif task.kind == "payments":
             now = walk.stripe_now()
             _read_prices(current, now)
             is_finished = not _check_payments(current, task, now, walk.RESERVE_S)
-        if is_finished:
+        elif task.kind == "plans":
+            is_finished = collect.perform(current, task)
+        if is_finished:  # a kind that only a later release knows is left to it
             clock.start_deadline()
             if current.newest_event_at:
                 cursors.advance_if_newer(cursors.NEWEST_EVENT, current.newest_event_at)
@@ -365,8 +367,10 @@ def _check_payment(current: Run, ref: PaymentRef, stripe_now: int) -> None:
         current.resumed += 1
     elif payments.refunds_without_credit_note(payment):
         credit_notes.issue(ref, payment, "reconcile")
-    elif payment.status in ("CREATED", "FAILED") and (
-        _is_forgotten(payment, state.enrollment, stripe_now) or _has_old_price(payment, current.day_old_prices)
+    elif (
+        payment.payable
+        and closing.may_expire(state)
+        and (_is_forgotten(payment, state.enrollment, stripe_now) or _has_old_price(payment, current.day_old_prices))
     ):
         current.closed += not closing.close(ref).open
     elif (drifted, confirmed) == (current.drifted, current.confirmed):  # otherwise the commit has scheduled it
@@ -410,6 +414,8 @@ def _at_old_prices(run: Run, tracks: Iterable[str], floor_s: float) -> Iterator[
 
 
 def _has_old_price(payment: Payment, prices: Mapping[str, Money]) -> bool:
-    """Whether a payment was asked at another price than its track has had for a day."""
+    """Whether a payment was asked at another price than its track has had for a day. A plan keeps its amounts."""
+    if payment.plan:
+        return False
     price = Money(payment.terms.list_amount, payment.currency)
     return prices.get(payment.product, price) != price

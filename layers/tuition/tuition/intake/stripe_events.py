@@ -176,7 +176,7 @@ def _apply(event: Mapping[str, Any]) -> Outcome:
     state = ledger.update(ref, lambda before: _decide(parsed, ref, before), resolved.state)
     if state.payment is None:
         return "not_found"
-    if closing.must_close(state.payment, state.limits):
+    if closing.must_close(state):
         closing.close(ref, state)
     elif closing.wait_after_declines(state.limits):
         closing.close_after_declines(state.enrollment)  # a late event of one payment, while another is open

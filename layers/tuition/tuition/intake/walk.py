@@ -221,7 +221,7 @@ def sync_payment(
         raise EventUnusable(f"an object that names {ref.payment_id} names another user or track")
     else:
         after, _ = sync.refresh_state(ref, before, extra=extra, full=full, source="reconcile")
-    if after.payment and closing.must_close(after.payment, after.limits):
+    if after.payment and closing.must_close(after):
         closed = closing.close(ref)
         after = after.with_payment(closed)
     run.checked += 1

@@ -280,7 +280,7 @@ def reopen(state: PaymentState, *, may_process: bool = True) -> tuple[OpenedPaym
     limits.take_request(ref.user_id, state.limits)
     state, obj = sync.refresh_state(ref, state, declines=True)
     payment = state.existing
-    if closing.must_close(payment, state.limits):
+    if closing.must_close(state):
         closed = closing.close(ref, state)
         if closed.open:  # Stripe cannot close it any more, so the next round would ask the same again
             raise closing.in_progress(closed, obj)

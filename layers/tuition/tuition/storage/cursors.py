@@ -30,6 +30,8 @@ class LeaseTaken(TuitionError):
     """Another run holds the lease."""
 
 
+COLLECT = "collect"
+"""The item with the lease of the runs that collect plans."""
 BOOKS = "books"
 """The item with the report of the daily audit, and with its lease."""
 RECOUNT = "recount"

@@ -531,7 +531,7 @@ def _counted(before: PaymentState, payment: Payment) -> tuple[Limits, int]:
     """
     if before.payment is None:
         return before.limits, 0
-    declines = payments.declines(payment.facts)
+    declines = replace(before, payment=payment).declines
     steps = {**declines, **payment.facts.challenges}
     counted = {*payments.declines(before.payment.facts), *before.payment.facts.challenges}
     new = {key: at for key, at in steps.items() if key not in counted}

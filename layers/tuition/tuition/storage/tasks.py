@@ -25,16 +25,17 @@ _CLAIMABLE = f"attribute_exists(task) AND attribute_not_exists(report) AND {leas
 _STATE = ("name", "held_until", "report")
 
 
-Kind = Literal["window", "payments", "movements", "changed", "subjects", "users", "every_payment"]
+Kind = Literal["window", "payments", "plans", "movements", "changed", "subjects", "users", "every_payment"]
 
 
 @dataclass(frozen=True)
 class Task:
-    """A window of a walk, payments to check, or a part of the daily audit.
+    """A window of a walk, payments to check, plans to collect, or a part of the daily audit.
 
     A window has the `walk` whose cursor it moves, its bounds `first` and `last`, both inclusive, and the position
     `after` at which the cursor stands once it is finished: the start of the next window (all in epoch seconds).
     Payments have their ids, and in `after` the position from which the walk of the run that planned them lists objects.
+    Plans have their ids, and in `after` the time at which they were found to be due.
 
     A part of the audit, planned at `planned_at`, compares what is older than `until`: the balance transactions created
     from `first` to `last`, both inclusive (`movements`); the subjects with an audit record in the `shard` of a day,
@@ -49,6 +50,7 @@ class Task:
     last: int = 0
     after: int = 0
     payment_ids: tuple[str, ...] = ()
+    plan_ids: tuple[str, ...] = ()
     until: int = 0
     planned_at: int = 0
     shard: str = ""
@@ -56,10 +58,15 @@ class Task:
     segment: int = 0
     segments: int = 1
 
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of its payments or plans."""
+        return self.payment_ids or self.plan_ids
+
     def to_json(self) -> dict[str, Any]:
         """Return what the item stores beside the name."""
-        if self.kind == "payments":
-            return {"kind": self.kind, "after": self.after, "payment_ids": list(self.payment_ids)}
+        if self.kind in ("payments", "plans"):
+            return {"kind": self.kind, "after": self.after, f"{self.kind[:-1]}_ids": list(self.ids)}
         if self.kind == "window":
             return {"kind": self.kind, "walk": self.walk, "first": self.first, "last": self.last, "after": self.after}
         times = {"until": self.until, "planned_at": self.planned_at, "first": self.first, "last": self.last}
@@ -69,7 +76,7 @@ class Task:
     @classmethod
     def from_json(cls, name: str, stored: Mapping[str, Any]) -> "Task":
         """Read what `to_json` wrote, also in a later release with more fields: two releases run at once in a shift."""
-        ids = {field: tuple(stored.get(field, ())) for field in ("payment_ids", "subjects")}
+        ids = {field: tuple(stored.get(field, ())) for field in ("payment_ids", "plan_ids", "subjects")}
         return read_stored(cls, {**stored, "name": name, **ids})
 
 

@@ -62,6 +62,11 @@ def create_intent(params: Mapping[str, Any], key: str) -> Answer:
     return _ask(lambda c, o: c.v1.payment_intents.create(cast(Any, params), o), key)
 
 
+def confirm_intent(intent_id: str, params: Mapping[str, Any], key: str) -> Answer:
+    """Confirm a PaymentIntent: https://docs.stripe.com/api/payment_intents/confirm."""
+    return _ask(lambda c, o: c.v1.payment_intents.confirm(intent_id, cast(Any, params), o), key)
+
+
 def cancel_intent(intent_id: str) -> Answer:
     """Cancel a PaymentIntent: https://docs.stripe.com/api/payment_intents/cancel."""
     return _ask(lambda c, o: c.v1.payment_intents.cancel(intent_id, {}, o), _fresh_key())

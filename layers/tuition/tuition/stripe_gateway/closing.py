@@ -7,7 +7,7 @@ from tuition import clock
 from tuition.core import stripe_json, timestamps
 from tuition.core.enrollment import Enrollment
 from tuition.core.errors import PaymentInProgress
-from tuition.core.limits import NO_LIMITS, Limits
+from tuition.core.limits import Limits
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
 from tuition.core.refs import PaymentRef
@@ -33,11 +33,20 @@ MAX_OPEN_S = 30 * 86400
 """The age at which an open payment is closed, also if the student keeps trying to pay it at its old price."""
 
 
-def must_close(payment: Payment, limits: Limits = NO_LIMITS) -> bool:
+def must_close(state: PaymentState) -> bool:
     """Return whether the payment must be closed at Stripe because it could still be paid."""
+    payment = state.existing
     return (
-        payment.missing_at_stripe or is_withdrawn(payment) or too_many_declines(payment, limits) or is_too_old(payment)
+        payment.missing_at_stripe
+        or is_withdrawn(payment)
+        or too_many_declines(state)
+        or (is_too_old(payment) and may_expire(state))
     )
+
+
+def may_expire(state: PaymentState) -> bool:
+    """Whether the payment is closed if it stays open for long. An installment of a plan that has started is not."""
+    return state.plan is None or not state.plan.started
 
 
 def is_withdrawn(payment: Payment) -> bool:
@@ -51,13 +60,17 @@ def is_too_old(payment: Payment) -> bool:
     return payment.payable and created_at < clock.now() - MAX_OPEN_S
 
 
-def too_many_declines(payment: Payment, limits: Limits = NO_LIMITS) -> bool:
-    """Whether an open payment, or its user within the last hour, was declined so often that cards may be tested."""
+def too_many_declines(state: PaymentState) -> bool:
+    """Whether an open payment, or its user within the last hour, was declined so often that cards may be tested.
+
+    Charges that we make without the student do not count.
+    """
+    payment = state.existing
     if not payment.payable:
         return False
-    declines = sum(charge.status == "failed" for charge in payment.facts.charges.values())
+    declines = len(state.declines)
     steps = declines + len(payment.facts.challenges)
-    return declines >= MAX_DECLINES or steps >= MAX_STEPS or wait_after_declines(limits) > 0
+    return declines >= MAX_DECLINES or steps >= MAX_STEPS or wait_after_declines(state.limits) > 0
 
 
 def wait_after_declines(limits: Limits) -> int:
@@ -69,7 +82,7 @@ def close_after_declines(enrollment: Enrollment) -> None:
     """Close what its user may not pay any more, after too many declines, of the payments that are open for a track."""
     for payment_id in enrollment.open_payments:
         state = ledger.load(PaymentRef(payment_id, enrollment.user_id, enrollment.track))
-        if state.payment and must_close(state.payment, state.limits):
+        if state.payment and must_close(state):
             close(state.payment.ref, state)
 
 

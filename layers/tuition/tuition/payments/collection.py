@@ -1,0 +1,273 @@
+"""Collect a plan: let time pass, announce charges, charge without the student, close and pay back.
+
+`core.plan_steps` says what the next step is. A step is committed before the next one is asked for, so a run that is
+killed anywhere is continued by the next one. A try is recorded before Stripe is called. So it is made once, and
+repeated under its own key until its answer is recorded.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple
+
+from tuition import clock
+from tuition.core import plan_attempts, plan_methods, plan_steps, timestamps
+from tuition.core.audit import Actor, AuditEntry
+from tuition.core.errors import (
+    AmountTooSmall,
+    Conflicted,
+    StripeRefused,
+    StripeUnavailable,
+)
+from tuition.core.payment import Payment
+from tuition.core.payment_state import PaymentState
+from tuition.core.plan import Plan
+from tuition.core.plan_attempts import Attempt
+from tuition.core.plan_facts import Answer, PlanFacts, Try
+from tuition.core.plan_steps import Step
+from tuition.core.refs import PaymentRef
+from tuition.log import logger
+from tuition.payments import plan_payments, refunds
+from tuition.storage import ledger
+from tuition.storage.ledger import PlanChange
+from tuition.stripe_gateway import client as stripe_client
+from tuition.stripe_gateway import closing, sync
+
+MAX_STEPS = 60
+"""Steps of one plan in one run, so that no plan keeps the others waiting. The next run continues."""
+COLLECTOR = Actor("reconcile")
+
+StillDue = Callable[[Plan], Step | None]
+"""Returns the step that is due for a plan as it is now."""
+
+GIVEN_BACK = "The payment plan ended with all money back"
+"""The reason of the refunds that a plan gives back."""
+REFUSED_CREATE = ""
+"""The payment of a try for which Stripe refused to make one."""
+
+
+class Ordered(NamedTuple):
+    """The result of staff's order to charge a plan now."""
+
+    plan: Plan
+    attempt: Try
+
+
+def collect(plan_id: str, now: int, *, charging: bool) -> Counter[str]:
+    """Take every step of a plan that is due `now` (epoch seconds by Stripe's clock), and count them by their names.
+
+    Without `charging` nothing is announced or charged. Raises `NotFound`, `StripeUnavailable` or `Contended`: what was
+    done until then stays, and the next run continues.
+    """
+    taken: Counter[str] = Counter()
+    last: tuple[Step, int] | None = None
+    for _ in range(MAX_STEPS):
+        state = ledger.load_plan(plan_id)
+        step = plan_steps.next_step(state.existing_plan, now, charging=charging)
+        if step is None:
+            break
+        if (step, state.existing_plan.version) == last:
+            logger.warning("a step changed nothing, and the next run takes it again", plan_id=plan_id, step=repr(step))
+            break
+        last = step, state.existing_plan.version
+        _Collector(state, now).take(step, lambda plan: plan_steps.next_step(plan, now, charging=charging))
+        taken[type(step).__name__] += 1
+        clock.start_deadline()
+    return taken
+
+
+def charge_now(plan_id: str, now: int, staff: str) -> Ordered:
+    """Charge the installment that is due, on the order of staff, at most once a day. Repeating it changes nothing.
+
+    Raises `NotFound`, `Conflicted` if there is nothing to charge, `StripeUnavailable` or `Contended`.
+    """
+
+    def ordered(plan: Plan) -> Step | None:
+        attempt = plan_attempts.attempt_now(plan, now)
+        return None if isinstance(attempt, str) else plan_steps.charge(plan, attempt, now)
+
+    for _ in range(MAX_STEPS):
+        state = ledger.load_plan(plan_id)
+        plan = state.existing_plan
+        made = plan.facts.tries.get(f"now:{plan.terms.day_of(now)}")
+        if made and made.answer:
+            return Ordered(plan, made)
+        step = plan_steps.next_step(plan, now)
+        if isinstance(step, plan_steps.Tick | plan_steps.Repeat | plan_steps.ReadAnswer):
+            _Collector(state, now).take(step, lambda plan: plan_steps.next_step(plan, now))
+            continue
+        attempt = plan_attempts.attempt_now(plan, now)
+        if isinstance(attempt, str):
+            raise Conflicted(_REASONS[attempt])
+        _Collector(state, now, Actor("staff", staff)).take(plan_steps.charge(plan, attempt, now), ordered)
+    raise Conflicted("This plan is being changed by other requests. Reload it, then try again.")
+
+
+_REASONS: dict[object, str] = {
+    "not_charged": "Nothing of this plan may be charged now: see its status and its dates.",
+    "processing": "A bank is processing a payment of this plan. Wait for its result.",
+    "not_announced": "The student has not been told of this charge yet, or its day has not come.",
+    "no_method": "The student has no payment method that can be charged. Ask them to choose one.",
+    "do_not_try_again": "The student's bank refuses every further try with this payment method.",
+    "authentication_required": "The student's bank asks the student to confirm: only they can pay this installment.",
+    "tries_used": "This bank account has been debited three times without success. Ask the student to pay.",
+    "tried_today": "This plan was charged on the order of staff today. Try again tomorrow.",
+}
+
+
+class _Collector:
+    """One step of one plan, as it was loaded."""
+
+    def __init__(self, state: PaymentState, now: int, actor: Actor = COLLECTOR) -> None:
+        self._state, self._plan, self._now, self._actor = state, state.existing_plan, now, actor
+
+    def take(self, step: Step, still_due: StillDue) -> None:
+        """Take a step. One that writes the plan alone is committed only if it still is what `still_due` returns."""
+        match step:
+            case plan_steps.Tick():
+                at = timestamps.iso(step.boundary)
+                entry = AuditEntry(at, f"tick:{step.boundary}", "plan.tick", *self._actor)
+                self._record(PlanFacts(observed=step.boundary), entry, step, still_due)
+            case plan_steps.Announce():
+                if self._has_method():
+                    facts = PlanFacts(announced={step.key: self._now})
+                    self._record(facts, self._entry(f"announced:{step.key}", "plan.announced"), step, still_due)
+            case plan_steps.Create():
+                self._create(step, still_due)
+            case plan_steps.Charge():
+                self._charge(step, still_due)
+            case plan_steps.Repeat():
+                self._confirm(step.occasion, step.attempt)
+            case plan_steps.ReadAnswer():
+                self._record_answer(step.occasion, step.attempt, None)
+            case plan_steps.Close():
+                closing.close(self._ref(step.payment_id))
+            case plan_steps.Refund():
+                refunds.give_back(self._ref(step.payment_id), GIVEN_BACK, self._actor)
+
+    def _ref(self, payment_id: str) -> PaymentRef:
+        return PaymentRef(payment_id, self._plan.user_id, self._plan.product)
+
+    def _entry(self, event_id: str, kind: str) -> AuditEntry:
+        return AuditEntry(timestamps.iso(self._now), event_id, kind, *self._actor)
+
+    def _record(self, facts: PlanFacts, entry: AuditEntry, step: Step, still_due: StillDue) -> Plan:
+        def change(state: PaymentState) -> PlanChange | None:
+            plan = state.existing_plan
+            return PlanChange(plan.merged(facts), entry) if still_due(plan) == step else None
+
+        return ledger.update_plan(self._plan.plan_id, change, before=self._state).existing_plan
+
+    def _has_method(self) -> bool:
+        """Ask Stripe whether it still has the payment method of the charge. If not, record that, and return False.
+
+        A method may have been detached in Stripe's dashboard, or deleted with its customer, and the event may be lost.
+        """
+        method = plan_methods.chosen(self._plan)
+        customer = ledger.load_customer(self._plan.user_id)[0] if method else None
+        if method is None or customer is None:
+            return True
+        try:
+            stripe_client.retrieve_payment_method(customer.stripe_customer_id, method)
+        except StripeRefused as refused:
+            if refused.code != "resource_missing":
+                raise
+        else:
+            return True
+        known = plan_methods.methods(self._plan)[method]
+        gone = PlanFacts(methods={method: replace(known, gone=self._now)})
+
+        def change(state: PaymentState) -> PlanChange | None:
+            plan = state.existing_plan
+            if plan_methods.chosen(plan) != method:
+                return None
+            return PlanChange(plan.merged(gone), self._entry(f"gone:{method}", "plan.method_gone"))
+
+        ledger.update_plan(self._plan.plan_id, change, before=self._state)
+        return False
+
+    def _create(self, step: plan_steps.Create, still_due: StillDue) -> None:
+        """Create the payment of an installment. If Stripe refuses to, that is the result of the day's attempt.
+
+        So a plan that Stripe will not let us charge is retried on its retry days, and not every quarter of an hour.
+        """
+        try:
+            plan_payments.open_payment(self._state, step.covers, self._actor)
+        except (StripeRefused, AmountTooSmall) as refused:
+            attempt = self._attempt()
+            if attempt is None:
+                return
+            code = refused.code if isinstance(refused, StripeRefused) and refused.code else "refused"
+            made = Try(at=self._now, payment_id=REFUSED_CREATE, seq=attempt.seq, method=attempt.method)
+            made = replace(made, answer=Answer(self._now, code=code))
+            occasion = attempt.occasion(self._plan, self._now)
+            entry = self._entry(f"try:{occasion}", "plan.create_refused")
+            self._record(PlanFacts(tries={occasion: made}), entry, step, still_due)
+
+    def _attempt(self) -> Attempt | None:
+        """Return the attempt for which a payment is created."""
+        due = plan_attempts.next_attempt(self._plan)
+        if self._actor.source == "staff":
+            due = plan_attempts.attempt_now(self._plan, self._now)
+        return None if isinstance(due, str) else due
+
+    def _charge(self, step: plan_steps.Charge, still_due: StillDue) -> None:
+        begun = Try(at=self._now, payment_id=step.payment_id, seq=step.seq, method=step.method)
+        entry = self._entry(f"try:{step.occasion}", "plan.try_begun")
+        after = self._record(PlanFacts(tries={step.occasion: begun}), entry, step, still_due)
+        if after.facts.tries.get(step.occasion) == begun:
+            self._confirm(step.occasion, begun)
+
+    def _confirm(self, occasion: str, begun: Try) -> None:
+        """Confirm the intent of a try under the try's own key, and record what it led to.
+
+        `setup_future_usage` is cleared: Stripe charges no intent off session that has it, and the student's page sets
+        it. A call that Stripe may have carried out or not is repeated by the next run.
+
+        Source: https://docs.stripe.com/api/payment_intents/confirm
+        """
+        payment = ledger.load(self._ref(begun.payment_id)).payment
+        refused: StripeRefused | None = None
+        if payment and payment.intent:
+            params = {"payment_method": begun.method, "off_session": True, "setup_future_usage": ""}
+            try:
+                stripe_client.confirm_intent(payment.intent, params, begun.idempotency_key(occasion))
+            except StripeUnavailable as unavailable:
+                if not unavailable.replayed:
+                    raise
+            except StripeRefused as error:
+                refused = error
+        self._record_answer(occasion, begun, refused)
+
+    def _record_answer(self, occasion: str, begun: Try, refused: StripeRefused | None) -> None:
+        """Record what a try led to, as Stripe shows it now. The payment is synced first, in a commit of its own."""
+        state = ledger.load(self._ref(begun.payment_id))
+        payment = sync.refresh_state(state.existing.ref, state, declines=True)[0].existing if state.payment else None
+        answer = _answer(payment, begun, refused)
+
+        def change(current: PaymentState) -> PlanChange | None:
+            plan = current.existing_plan
+            stored = plan.facts.tries.get(occasion)
+            if stored is None or stored.answer:
+                return None
+            answered = PlanFacts(tries={occasion: replace(stored, answer=answer)})
+            return PlanChange(plan.merged(answered), self._entry(f"answer:{occasion}", "plan.try_answered"))
+
+        ledger.update_plan(self._plan.plan_id, change)
+
+
+def _answer(payment: Payment | None, begun: Try, refused: StripeRefused | None) -> Answer:
+    """Return the answer of a try: its charge, if there is one, else the code with which Stripe refused it.
+
+    Its time is Stripe's, so that it does not depend on who reads the answer first.
+    """
+    made = plan_attempts.charges_since(payment, begun) if payment else []
+    if payment and made:
+        charge = payment.facts.charges[made[-1]]
+        failed = charge.status == "failed"
+        code, advice = (charge.code, charge.advice) if failed else (None, None)
+        return Answer(charge.created, made[-1], code, advice)
+    is_paid = payment is not None and payment.facts.settled is not None
+    if refused is None and (is_paid or (payment is not None and payment.status == "PROCESSING")):
+        return Answer(begun.at)
+    return Answer(begun.at, code=refused.code if refused and refused.code else "unknown")
