@@ -26,6 +26,7 @@ from tuition.core.money import Money
 from tuition.core.payment import Payment, Terms
 from tuition.core.payment_state import PaymentState
 from tuition.core.plan import Plan
+from tuition.core.plan_facts import Answer, Method, PlanDecision, PlanFacts, Try
 from tuition.core.plan_terms import PlanTerms
 from tuition.core.published_events import PublishedEvent
 from tuition.core.refund_request import RefundRequest
@@ -63,6 +64,7 @@ _INTEGER: Schema = {"type": "integer"}
 _WORD: Schema = {"type": "string"}
 _CURRENCY: Schema = {"type": "string", "pattern": "^[a-z]{3}$"}
 _TIME: Schema = {"type": "string", "format": "date-time"}
+_DAY: Schema = {"type": "string", "format": "date"}
 _REQUEST: dict[str, Schema] = {"amount": _INTEGER, "made_by": {"enum": ["student", "school"]}}
 _REFUND: dict[str, Schema] = {"amount": _INTEGER, "request": _WORD, "failure": _WORD}
 _DISPUTE: dict[str, Schema] = {"amount": _INTEGER, "reason": _WORD, "due_by": _TIME, "lost": _INTEGER}
@@ -84,6 +86,9 @@ _PLAN: dict[str, Schema] = {
     "attempt": _INTEGER,
     "created_at": _TIME,
     "membership": _WORD,
+    "closed": _WORD,
+    "ends_on": {"type": ["string", "null"]},
+    "needs_student": _change(),
     "terms": {
         "type": "object",
         "properties": {
@@ -106,6 +111,11 @@ _TRANSITION: dict[str, Schema] = {
     "enrollments": _by_id(_change()),
     "plan": {"type": "object", "required": ["id"], "properties": _PLAN},
     "installments": {"type": "array", "items": _INTEGER},
+    "announced": {"type": "object", "properties": {"installment": _INTEGER, "day": _DAY, "amount": _INTEGER}},
+    "try_failed": {
+        "type": "object",
+        "properties": {"installment": _INTEGER, "payment": _WORD, "amount": _INTEGER, "code": _WORD},
+    },
     "settled": _INTEGER,
     "refunded": _INTEGER,
     "lost": _INTEGER,
@@ -117,7 +127,7 @@ _TRANSITION: dict[str, Schema] = {
     "fee": {"type": "object", "properties": {"fee": _INTEGER, "net": _INTEGER, "currency": _CURRENCY}},
     "failure": _WORD,
     "closed": _WORD,
-    "access_ended": {"enum": ["revoked", "dispute_lost", "refunded", "withdrawn", "amount_differs"]},
+    "access_ended": {"enum": ["revoked", "dispute_lost", "refunded", "withdrawn", "amount_differs", "plan_closed"]},
     "currency": _CURRENCY,
     "payment": {"type": "object", "properties": _CONTEXT},
     "attention": {"type": "array", "items": _WORD},
@@ -259,16 +269,63 @@ TYPES: Mapping[str, EventType] = {
         "Staff asked for an email to the student, perhaps a second time. `kind` is the email's.", {"kind": _WORD}
     ),
     published_events.PLAN_CHANGED: EventType(
-        "A plan has changed other than by a payment: it was begun, a due day passed, a charge was announced or tried, "
-        "or staff or the student decided about it. The events of a payment say what that payment leads to.",
+        "A plan has changed other than by a payment: it was created, a due day passed, a charge was announced or "
+        "tried, or staff or the student decided about it. The events of a payment say what that payment leads to.",
         {},
+    ),
+    published_events.PLAN_CREATED: EventType(
+        "A student agreed to pay in installments, or for a membership, and has paid nothing yet. `amounts` are those "
+        "of the installments; an endless plan has the one amount of every period.",
+        {
+            "offer": _WORD,
+            "amounts": {"type": "array", "items": _INTEGER},
+            "currency": _CURRENCY,
+            "every": _WORD,
+            "membership": _optional(_WORD),
+            "endless": {"type": "boolean"},
+        },
+    ),
+    published_events.PLAN_BEGUN: EventType(
+        "The first installment of a plan was received. Every due day is counted from the day of its settlement.", {}
+    ),
+    published_events.PLAN_CHARGE_ANNOUNCED: EventType(
+        "A coming charge was announced: `amount` on `day`, a day at the school. `card_expires`: the card expires "
+        "before it.",
+        {"installment": _INTEGER, "day": _DAY, **_MONEY, "card_expires": {"type": "boolean"}},
+    ),
+    published_events.PLAN_CHARGE_FAILED: EventType(
+        "A charge without the student failed. `payment_id` is null if Stripe refused to make the payment.",
+        {"installment": _INTEGER, **_MONEY, "code": _WORD},
+    ),
+    published_events.PLAN_NEEDS_STUDENT: EventType(
+        "No charge can follow until the student acts: `authentication_required` (they confirm a payment), or another "
+        "payment method (`no_method`, `do_not_try_again`, `tries_used`).",
+        {"reason": _WORD},
+    ),
+    published_events.PLAN_SUSPENDED: EventType(
+        "The plan gives no access until what is late is paid, or what a dispute took.", {}
+    ),
+    published_events.PLAN_RESTORED: EventType(
+        "The installment that was late is paid, or the dispute is won: the plan gives access again.", {}
+    ),
+    published_events.PLAN_ENDING: EventType(
+        "The student canceled a membership, which ends on `ends_on`. Null: they took that back.",
+        {"ends_on": _optional(_DAY)},
+    ),
+    published_events.PLAN_COMPLETE: EventType("Every installment is paid or waived.", {}),
+    published_events.PLAN_CLOSED: EventType(
+        "Nothing more is charged: it was not paid within the time that its terms give (`gave_up`, still payable), a "
+        "membership was not paid (`lapsed`) or ended after it was canceled (`ended`), staff closed it (`staff`), all "
+        "money went back (`refunded`), or its first payment was never made (`abandoned`).",
+        {"reason": _WORD},
     ),
     published_events.ENROLLMENT_GRANTED: EventType("The student has access to the track.", {}),
     published_events.ENROLLMENT_SUSPENDED: EventType(
         "The student has no access until an installment is paid that is late, or that a dispute took.", {}
     ),
     published_events.ENROLLMENT_WITHDRAWN: EventType(
-        "The student has no access any more: `refunded`, `withdrawn`, `dispute_lost`, `revoked` or `amount_differs`.",
+        "The student has no access any more: `refunded`, `withdrawn`, `dispute_lost`, `revoked`, `amount_differs` or "
+        "`plan_closed`.",
         {"reason": _optional(_WORD)},
     ),
     published_events.ATTENTION_RAISED: EventType(
@@ -407,23 +464,74 @@ def records() -> Iterator[dict[str, Any]]:
 
 
 def _plan_records() -> Iterator[dict[str, Any]]:
-    """Yield the records of a plan that is begun, and that a lost dispute suspends."""
-    terms = PlanTerms(
-        offer="4x", amounts=(12475,) * 4, currency="usd", every="month", consent_version="2026-11", agreed_at=_EPOCH
-    )
-    plan = Plan(
-        plan_id="pln_mfzwc3tqmfzwc3tqmfzwc3tq", user_id=_USER, track="DP", membership=None, attempt=1, terms=terms,
-        created_at=_AT, updated_at=_AT,
-    )  # fmt: skip
-    settled = Facts(settled=Settled(12475, "usd", _EPOCH))
-    paid = replace(_payment(settled), price=Money(12475, "usd"), plan=plan.plan_id, covers=(1,))
+    """Yield the records of a plan that a lost dispute suspends, and of a membership that its student cancels."""
+    plan = _plan("pln_mfzwc3tqmfzwc3tqmfzwc3tq", PlanTerms(offer="4x", amounts=(12475,) * 4, **_TERMS))
+    created = AuditEntry(_AT, f"create:{plan.plan_id}", "plan.created", "request", _USER)
+    yield _stored(Record(plan.plan_id, 1, created, _USER, "DP", audit.plan_agreed(plan)))
+    state = PaymentState(None, Enrollment(user_id=_USER, track="DP")).with_payment(_first(plan), plan)
+    paid = _first(plan).merged(Facts(settled=Settled(12475, "usd", _EPOCH)))
     lost = paid.merged(Facts(disputes={"du_1": Dispute(3, "lost", 12475, _EPOCH, "fraudulent")}))
-    before = PaymentState(None, Enrollment(user_id=_USER, track="DP")).with_payment(paid, plan)
-    entry = AuditEntry(_AT, "evt_plan_lost", "pull", "pull")
-    transition = audit.transition(before, before.with_payment(lost))
-    yield _stored(Record(paid.payment_id, 2, entry, _USER, "DP", transition))
-    entry = AuditEntry(_AT, f"create:{plan.plan_id}", "plan.created", "request", _USER)
-    yield _stored(Record(plan.plan_id, 1, entry, _USER, "DP", audit.plan_agreed(plan)))
+    won = lost.merged(Facts(disputes={"du_1": Dispute(4, "won", 12475, _EPOCH, "fraudulent")}))
+    for number, after in enumerate((paid, lost, won), 2):
+        entry = AuditEntry(_AT, f"evt_plan_{number}", "pull", "pull")
+        before, state = state, state.with_payment(after)
+        yield _stored(Record(after.payment_id, number, entry, _USER, "DP", audit.transition(before, state)))
+    refused = Try(at=_EPOCH, payment_id="pay_2", seq=2, method="pm_1")
+    refused = replace(refused, answer=Answer(_EPOCH, "ch_2", "card_declined", "do_not_try_again"))
+    forgiven = PlanDecision(version=5, decision="forgive", at=_EPOCH, actor="grace", seqs=(2, 3, 4))
+    closed = PlanDecision(version=6, decision="close", at=_EPOCH, actor="grace", refund="none")
+    due = plan.terms.start_of("2026-12-23")
+    methods = {"pm_1": Method(set_up=_EPOCH, type="card")}
+    yield from _plan_changes(
+        state,
+        {
+            "plan.announced.card_expires": PlanFacts(
+                announced={"2:2026-12-23": due - 1}, observed=due, methods=methods
+            ),
+            "plan.try_answered": PlanFacts(tries={"day:2026-12-23": refused}),
+            "plan.decision.forgive": PlanFacts(decisions={"dec_1": forgiven}),
+            "plan.decision.close": PlanFacts(decisions={"dec_2": closed}),
+        },
+    )
+    yield from _membership_records()
+
+
+def _membership_records() -> Iterator[dict[str, Any]]:
+    terms = PlanTerms(offer="monthly", amounts=(4900,), endless=True, **_TERMS)
+    plan = replace(_plan("pln_qhz2k4v7t3m5xw6c2d4b7a3e", terms), track=None, membership="ALL")
+    paid = replace(_first(plan), track=None, membership="ALL").merged(Facts(settled=Settled(4900, "usd", _EPOCH)))
+    state = PaymentState(None, Enrollment(user_id=_USER, track="ALL")).with_payment(paid, plan)
+    canceled = PlanDecision(version=2, decision="cancel", at=_EPOCH, actor=_USER)
+    yield from _plan_changes(state, {"plan.decision.cancel": PlanFacts(decisions={"dec_1": canceled})})
+
+
+def _plan_changes(state: PaymentState, changes: Mapping[str, PlanFacts]) -> Iterator[dict[str, Any]]:
+    for number, (type_, facts) in enumerate(changes.items(), 2):
+        before = replace(state, payment=None)
+        state = before.with_plan(before.existing_plan.merged(facts))
+        plan = state.existing_plan
+        entry = AuditEntry(_AT, f"evt_plan_{number}", type_, "reconcile")
+        yield _stored(Record(plan.plan_id, number, entry, _USER, plan.track, audit.plan_transition(before, state)))
+
+
+_TERMS: dict[str, Any] = {"currency": "usd", "every": "month", "consent_version": "2026-11", "agreed_at": _EPOCH}
+
+
+def _plan(plan_id: str, terms: PlanTerms) -> Plan:
+    return Plan(
+        plan_id=plan_id,
+        user_id=_USER,
+        track="DP",
+        membership=None,
+        attempt=1,
+        terms=terms,
+        created_at=_AT,
+        updated_at=_AT,
+    )
+
+
+def _first(plan: Plan) -> Payment:
+    return replace(_payment(), price=plan.terms.amount_of((1,)), plan=plan.plan_id, covers=(1,))
 
 
 def _transition(step: _Step) -> dict[str, Any]:

@@ -175,3 +175,31 @@ def test_a_record_with_a_transition_of_another_form_is_refused(transition: objec
 
 def test_every_type_ends_in_its_version() -> None:
     assert all(re.fullmatch(r"tuition\.[a-z]+\.[a-z_]+\.v[1-9]", name) for name in CONSTANTS)
+
+
+def test_a_record_about_a_plan_says_what_happened_to_it() -> None:
+    """The samples begin a plan, lose and win a dispute about it, fail to charge it, and end it and a membership."""
+    events = [names(of_record(record)) for record in reference.records() if "plan" in record["transition"]]
+    happened = [[name.removeprefix("plan.") for name in one if name.startswith("plan.")] for one in events]
+    assert happened == [
+        ["changed", "created"],
+        ["begun"],
+        ["suspended"],
+        ["restored"],
+        ["changed", "charge_announced"],
+        ["changed", "charge_failed", "needs_student"],
+        ["changed", "complete"],
+        ["changed", "closed"],
+        ["changed", "ending"],
+    ]
+
+
+def test_an_event_about_a_charge_has_its_installment_day_and_amount() -> None:
+    samples = reference.samples()
+    announced = samples[published_events.PLAN_CHARGE_ANNOUNCED].detail
+    charge = {"installment": 2, "day": "2026-12-23", "amount": 12475, "currency": "usd", "card_expires": True}
+    assert {name: announced[name] for name in charge} == charge
+    failed = samples[published_events.PLAN_CHARGE_FAILED].detail
+    assert (failed["payment_id"], failed["installment"], failed["code"]) == ("pay_2", 2, "card_declined")
+    assert samples[published_events.PLAN_NEEDS_STUDENT].detail["reason"] == "do_not_try_again"
+    assert samples[published_events.PLAN_ENDING].detail["ends_on"] == "2026-12-23"

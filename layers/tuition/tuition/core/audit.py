@@ -122,6 +122,7 @@ def transition(before: PaymentState, after: PaymentState) -> dict[str, Any]:
         changes["installments"] = list(payment.covers)
     if changes:
         changes |= _reasons(changes, payment)
+        changes |= _ended_access(changes, after.plan) if after.plan else {}
         changes |= {"currency": payment.currency, "payment": _context(payment)}
     changes |= _raised(before, after)
     return cast(dict[str, Any], recorded_facts.coded(changes))
@@ -130,8 +131,46 @@ def transition(before: PaymentState, after: PaymentState) -> dict[str, Any]:
 def plan_transition(before: PaymentState, after: PaymentState) -> dict[str, Any]:
     """Return what changed in a plan and its enrollments by a commit on the plan alone."""
     plan = after.existing_plan
-    changes = {"plan": {"id": plan.plan_id}} | _changed_plan(before, after)
-    return changes | _changed_enrollments(before, after) | _raised(before, after)
+    changes: dict[str, Any] = {"plan": {"id": plan.plan_id}} | _changed_plan(before, after)
+    changes |= _changed_enrollments(before, after) | _announced(before.plan, plan) | _try_failed(before.plan, plan)
+    changes |= _ended_access(changes, plan) | _raised(before, after)
+    return cast(dict[str, Any], recorded_facts.coded(changes))
+
+
+def _announced(before: "Plan | None", plan: "Plan") -> dict[str, Any]:
+    """Return the charge that was announced: the latest, if there are several."""
+    from tuition.core.plan_facts import Announced  # most commits are of no plan
+
+    new = [Announced.of(key) for key in plan.facts.announced.keys() - (before.facts.announced if before else {}).keys()]
+    if not new:
+        return {}
+    seq, day = max(new)
+    amount = plan.terms.amount_of((seq,)).amount
+    return {"announced": {"installment": seq, "day": day, "amount": amount}, "currency": plan.terms.currency}
+
+
+def _try_failed(before: "Plan | None", plan: "Plan") -> dict[str, Any]:
+    """Return the charge without the student that failed: the latest, if there are several."""
+    tries, old = plan.facts.tries, before.facts.tries if before else {}
+    new = [one for key, one in tries.items() if one.answer and not (key in old and old[key].answer)]
+    failed = [one for one in new if one.answer and one.answer.code]
+    if not failed:
+        return {}
+    latest = max(failed, key=lambda one: (one.at, one.payment_id))
+    amount = plan.terms.amount_of((latest.seq,)).amount
+    detail = {"installment": latest.seq, "payment": latest.payment_id or None, "amount": amount}
+    code = latest.answer.code if latest.answer else None
+    return {"try_failed": _present({**detail, "code": code}), "currency": plan.terms.currency}
+
+
+def _ended_access(changes: Mapping[str, Any], plan: "Plan") -> dict[str, Any]:
+    """Return why a plan gives no access any more, if access to its track, or to one of a member's tracks, ended."""
+    changed = [changes.get("enrollment", {}), *changes.get("enrollments", {}).values()]
+    if not any(one.get("from") in ("ENROLLED", "SUSPENDED") and one["to"] == "WITHDRAWN" for one in changed):
+        return {}
+    by_status = {"REFUNDED": "refunded", "CLOSED": "plan_closed"}
+    reason = "revoked" if plan.is_revoked else by_status.get(plan.status)
+    return {"access_ended": reason} if reason else {}
 
 
 def plan_agreed(plan: "Plan") -> dict[str, Any]:
@@ -155,13 +194,22 @@ def _raised(before: PaymentState, after: PaymentState) -> dict[str, Any]:
 
 
 def _changed_plan(before: PaymentState, after: PaymentState) -> dict[str, Any]:
-    """Return the plan's id with its status before and after, if that changed."""
+    """Return the plan's id with its status, its end and what it needs its student for, as far as these changed."""
     if after.plan is None:
         return {}
-    status_before = before.plan.status if before.plan else None
-    if status_before == after.plan.status:
-        return {}
-    return {"plan": {"id": after.plan.plan_id, "from": status_before, "to": after.plan.status}}
+    from tuition.core import plan_attempts  # most commits are of no plan
+
+    old, plan = before.plan, after.plan
+    changes: dict[str, Any] = {}
+    status_before = old.status if old else None
+    if status_before != plan.status:
+        changes = {"from": status_before, "to": plan.status, **_present({"closed": plan.close_reason})}
+    if plan.is_canceled != (old.is_canceled if old else False):
+        changes["ends_on"] = plan.cancel_at
+    needed_before, needed = plan_attempts.needs_student(old) if old else None, plan_attempts.needs_student(plan)
+    if needed_before != needed:
+        changes["needs_student"] = {"from": needed_before, "to": needed}
+    return {"plan": {"id": plan.plan_id, **changes}} if changes else {}
 
 
 def _changed_enrollments(before: PaymentState, after: PaymentState) -> dict[str, Any]:

@@ -47,6 +47,16 @@ ENROLLMENT_GRANTED = "tuition.enrollment.granted.v1"
 ENROLLMENT_SUSPENDED = "tuition.enrollment.suspended.v1"
 ENROLLMENT_WITHDRAWN = "tuition.enrollment.withdrawn.v1"
 PLAN_CHANGED = "tuition.plan.changed.v1"
+PLAN_CREATED = "tuition.plan.created.v1"
+PLAN_BEGUN = "tuition.plan.begun.v1"
+PLAN_CHARGE_ANNOUNCED = "tuition.plan.charge_announced.v1"
+PLAN_CHARGE_FAILED = "tuition.plan.charge_failed.v1"
+PLAN_NEEDS_STUDENT = "tuition.plan.needs_student.v1"
+PLAN_SUSPENDED = "tuition.plan.suspended.v1"
+PLAN_RESTORED = "tuition.plan.restored.v1"
+PLAN_ENDING = "tuition.plan.ending.v1"
+PLAN_COMPLETE = "tuition.plan.complete.v1"
+PLAN_CLOSED = "tuition.plan.closed.v1"
 ATTENTION_RAISED = "tuition.attention.raised.v1"
 PURCHASES_BLOCKED = "tuition.user.purchases_blocked.v1"
 PURCHASES_ALLOWED = "tuition.user.purchases_allowed.v1"
@@ -60,6 +70,8 @@ EMAIL_RECORD = "email.requested."
 """Before the kind of email, in the type of the record with which staff ask for it."""
 EMAIL_CORRECTED_RECORD = "email.corrected"
 """The type of the record with which an email address was corrected, of a payment or of a user."""
+ANNOUNCED_CARD_EXPIRES = "plan.announced.card_expires"
+"""The type of the record of an announcement if the card that will be charged expires before that day."""
 REBUILT = "rebuilt"
 """The reason for attention of a rebuilt payment, and the type of its record if no event of Stripe's rebuilt it."""
 _OF_DECIDED_DISPUTE = {
@@ -141,6 +153,7 @@ def _events(record: Mapping[str, Any], transition: Mapping[str, Any]) -> Iterato
         yield PAYMENT_CHANGED, "", {}
     elif is_payment:
         yield PAYMENT_RECORDED, "", {}
+    yield from _plan(record, transition)
     yield from _enrollment(transition)
     yield from _purchases(transition)
     if transition.get("attention"):
@@ -277,6 +290,50 @@ def _dispute_type(before: str | None, after: str) -> str:
     if after in _OF_DECIDED_DISPUTE:
         return _OF_DECIDED_DISPUTE[after]
     return DISPUTE_REOPENED if before in payments.DECIDED_DISPUTES else DISPUTE_UPDATED
+
+
+# --- plans ---
+
+_CLOSED_AS = {"REFUNDED": "refunded", "ABANDONED": "abandoned"}
+_UNPAID = (None, "OPEN", "ABANDONED")
+
+
+def _plan(record: Mapping[str, Any], transition: Mapping[str, Any]) -> Iterator[_Event]:
+    """Yield what happened to a plan. The record is of the plan, or of one of its payments."""
+    plan = transition.get("plan", {})
+    if "terms" in plan:
+        terms = {name: plan["terms"].get(name) for name in ("offer", "amounts", "currency", "every")}
+        membership = {"membership": plan.get("membership"), "endless": bool(plan["terms"].get("endless"))}
+        yield PLAN_CREATED, "", {**terms, **membership}
+    if "announced" in transition:
+        expires = record["type"] == ANNOUNCED_CARD_EXPIRES
+        detail = {**transition["announced"], "currency": transition["currency"], "card_expires": expires}
+        yield PLAN_CHARGE_ANNOUNCED, "", detail
+    if "try_failed" in transition:
+        failed = transition["try_failed"]
+        detail = {name: failed[name] for name in ("installment", "amount", "code")}
+        detail |= {"currency": transition["currency"], "payment_id": failed.get("payment")}
+        yield PLAN_CHARGE_FAILED, "", detail
+    if plan.get("needs_student", {}).get("to"):
+        yield PLAN_NEEDS_STUDENT, "", {"reason": plan["needs_student"]["to"]}
+    if "ends_on" in plan:
+        yield PLAN_ENDING, "", {"ends_on": plan["ends_on"]}
+    if "to" in plan:
+        yield from _plan_status(plan["from"], plan)
+
+
+def _plan_status(before: str | None, plan: Mapping[str, Any]) -> Iterator[_Event]:
+    after = plan["to"]
+    if before in _UNPAID and after not in _UNPAID:
+        yield PLAN_BEGUN, "", {}
+    if before in ("SUSPENDED", "CLOSED") and after in ("ACTIVE", "LATE", "COMPLETE"):
+        yield PLAN_RESTORED, "", {}
+    if after == "SUSPENDED":
+        yield PLAN_SUSPENDED, "", {}
+    elif after == "COMPLETE":
+        yield PLAN_COMPLETE, "", {}
+    elif after == "CLOSED" or after in _CLOSED_AS:
+        yield PLAN_CLOSED, "", {"reason": plan.get("closed") or _CLOSED_AS.get(after)}
 
 
 # --- everything else ---
