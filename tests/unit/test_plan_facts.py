@@ -51,7 +51,7 @@ def random_facts(seed: int) -> PlanFacts:
 
     def a_try() -> Try:
         answer = maybe(lambda: Answer(small(), maybe(word), maybe(word), maybe(word)))
-        return Try(at=small(), payment_id=word(), seq=small(), method=maybe(word), answer=answer)
+        return Try(at=small(), payment_id=maybe(word) or "", seq=small(), method=maybe(word), answer=answer)
 
     return PlanFacts(
         observed=small(),

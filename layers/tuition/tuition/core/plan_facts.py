@@ -168,7 +168,7 @@ class PlanFacts:
 
         def a_try(value: Mapping[str, Any]) -> Try:
             answer = value.get("answer")
-            return read(Try, {"method": None, **value, "answer": Answer(*answer) if answer else None})
+            return read(Try, {"method": None, "payment_id": "", **value, "answer": Answer(*answer) if answer else None})
 
         return cls(
             **{name: stored[name] for name in _PLAIN if name in stored},
