@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
 
-from tuition.core.emails import Email, Instant, Kind, Value
+from tuition.core.emails import Day, Email, Instant, Kind, PlanKind, ScheduledPayment, StaffKind, Value
 from tuition.core.money import Money
 from tuition.outbox import rendering
 from tuition.outbox.rendering import Rendered
@@ -35,6 +35,19 @@ def about(kind: Kind, texts: str | None = None, **values: Value) -> Email:
     common: dict[str, Value] = {"track": "Data Professional", "payment_id": ID}
     page = "console/#/payments" if kind == "dispute_opened" else "#/payments"
     return Email(kind, texts or kind, f"/{page}/{ID}", {**common, **values})
+
+
+PLAN = "pln_qhz2k4v7t3m5xw6c2d4b7a3e"
+INSTALLMENT, SPRING = Money(12_475, "usd"), Day("2027-03-01")
+SCHEDULE = tuple(ScheduledPayment(seq, Day(f"2027-0{seq}-28"), INSTALLMENT) for seq in range(1, 5))
+SECOND: dict[str, Value] = {"installment": "2", "installments": "4"}
+
+
+def about_plan(kind: PlanKind | StaffKind, texts: str | None = None, page: str = "", **values: Value) -> Email:
+    """Return an email about a payment plan."""
+    common: dict[str, Value] = {"track": "Data Professional", "plan_id": PLAN}
+    schedule = SCHEDULE if texts is None and kind == "plan_begun" else ()
+    return Email(kind, texts or kind, f"/#/plans/{PLAN}{page}", {**common, **values}, schedule)
 
 
 CARD: dict[str, Value] = {"method": "visa", "last4": "4242"}
@@ -150,6 +163,108 @@ CASES: dict[str, Email] = {
     "access_ended_refunded": about("access_ended", "access_ended_refunded", amount=DOLLARS),
     "access_ended_withdrawn": about("access_ended", "access_ended_withdrawn", amount=DOLLARS),
     "access_ended_amount_differs": about("access_ended", "access_ended_amount_differs", amount=DOLLARS),
+    "plan_begun": about_plan(
+        "plan_begun",
+        amount=INSTALLMENT,
+        paid_at=WINTER,
+        project="Explore a data set",
+        notice_days="7",
+        refundable_until=SUMMER,
+        **CARD,
+    ),
+    "plan_begun_long_names": about_plan(
+        "plan_begun", track=LONG, amount=Money(123_456_789, "bhd"), paid_at=SUMMER, project=UNBROKEN, notice_days="7"
+    ),
+    "membership_begun": about_plan(
+        "plan_begun",
+        "membership_begun",
+        amount=Money(4900, "eur"),
+        paid_at=WINTER,
+        notice_days="7",
+        next_amount=Money(4900, "eur"),
+        next_day=SPRING,
+        withdrawable_until=SUMMER,
+        **CARD,
+    ),
+    "plan_charge_announced": about_plan(
+        "plan_charge_announced", amount=INSTALLMENT, day=SPRING, grace_days="14", **SECOND, **CARD
+    ),
+    "plan_charge_announced_card_expires": about_plan(
+        "plan_charge_announced",
+        amount=INSTALLMENT,
+        day=SPRING,
+        grace_days="14",
+        expiring_method="visa",
+        **SECOND,
+        **CARD,
+    ),
+    "plan_charge_announced_other_method": about_plan(
+        "plan_charge_announced",
+        amount=INSTALLMENT,
+        day=SPRING,
+        grace_days="14",
+        other_method="us_bank_account",
+        **SECOND,
+    ),
+    "plan_charge_announced_no_method": about_plan(
+        "plan_charge_announced",
+        "plan_charge_announced_no_method",
+        "/method",
+        amount=INSTALLMENT,
+        day=SPRING,
+        grace_days="14",
+    ),
+    "membership_charge_announced": about_plan(
+        "plan_charge_announced",
+        "membership_charge_announced",
+        amount=INSTALLMENT,
+        day=SPRING,
+        grace_days="14",
+        **CARD,
+    ),
+    "plan_charged": about_plan(
+        "plan_charged",
+        payment_id=ID,
+        amount=INSTALLMENT,
+        paid_at=WINTER,
+        next_amount=INSTALLMENT,
+        next_day=SPRING,
+        restored_track="Data Professional",
+        **SECOND,
+        **CARD,
+    ),
+    "plan_charge_failed": about_plan(
+        "plan_charge_failed",
+        amount=INSTALLMENT,
+        reason="Your card has insufficient funds.",
+        retry_day=SPRING,
+        access_until=Day("2027-03-15"),
+        **SECOND,
+    ),
+    "plan_confirmation_needed": about_plan(
+        "plan_charge_failed",
+        "plan_confirmation_needed",
+        "/pay/next",
+        amount=INSTALLMENT,
+        access_until=SPRING,
+        **SECOND,
+    ),
+    "plan_method_needed": about_plan(
+        "plan_method_needed", None, "/method", amount=INSTALLMENT, access_until=SPRING, **SECOND
+    ),
+    "plan_suspended": about_plan("plan_suspended", amount=INSTALLMENT),
+    "plan_suspended_dispute": about_plan("plan_suspended", "plan_suspended_dispute", amount=INSTALLMENT),
+    "plan_restored": about_plan("plan_restored", next_amount=INSTALLMENT, next_day=SPRING),
+    "membership_ending": about_plan("plan_ending", "membership_ending", day=SPRING),
+    "plan_complete": about_plan("plan_complete", amount=INSTALLMENT, received=DOLLARS),
+    "plan_closed_gave_up": about_plan("plan_closed", "plan_closed_gave_up", amount=INSTALLMENT),
+    "plan_closed_staff": about_plan("plan_closed", "plan_closed_staff"),
+    "plan_closed_refunded": about_plan("plan_closed", "plan_closed_refunded"),
+    "membership_closed_lapsed": about_plan("plan_closed", "membership_closed_lapsed"),
+    "membership_closed_ended": about_plan("plan_closed", "membership_closed_ended"),
+    "plan_defaulted": about_plan(
+        "plan_defaulted", amount=INSTALLMENT, received=INSTALLMENT, user_id="student-1", give_up_days="60"
+    ),
     "dispute_opened": about(
         "dispute_opened", amount=DOLLARS, reason="product not received", user_id="student-1", due_by=WINTER
     ),

@@ -40,6 +40,7 @@ UNCOUNTED = "only for a payment that was not counted: `tests/tables/test_analyti
 HOURLY = "only in the run of another schedule: `tests/tables/test_archive_check.py`"
 NOTES = "only for a note that is deleted, or about one payment: `tests/tables/test_notes.py`"
 EXPIRY = "only for a payment whose retention period has ended: `tests/tables/test_retention.py`"
+NOTICE = "only for a plan, or if the notice of a charge comes back: `tests/tables/test_plan_emails.py`"
 PLANS = "of the ledger's policy; only for a payment of a plan: `tests/tables/test_plan_ledger.py`"
 OFFERS = "only for a school whose catalog has offers: `tests/tables/test_plans.py`"
 METHODS = "only for events about payment methods: `tests/tables/test_plans.py`"
@@ -76,6 +77,18 @@ UNUSED: dict[Call, str] = {
     ("CreatePaymentFunction", "PaymentsTable", "ConditionCheckItem"): RESTORE,
     ("CreatePaymentFunction", "StripeObjectsTable", "GetItem"): GIVEN_UP,
     ("EmailsFunction", "EffectsTable", "DeleteItem"): "only if SES refuses an email: `tests/tables/test_emails.py`",
+    **{
+        (
+            "EmailsFunction",
+            table,
+            action,
+        ): NOTICE
+        for table, action in (
+            *(("PlansTable", "BatchGetItem"), ("PlansTable", "PutItem"), ("AuditTable", "PutItem")),
+            *(("EnrollmentsTable", "BatchGetItem"), ("EnrollmentsTable", "ConditionCheckItem")),
+            ("LimitsTable", "BatchGetItem"),
+        )
+    },
     ("EmailsFunction", "EmailQueue", "DeleteMessage"): TAKER,
     ("EmailsFunction", "EmailQueue", "GetQueueAttributes"): TAKER,
     ("EmailsFunction", "EmailQueue", "ReceiveMessage"): TAKER,

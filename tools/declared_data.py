@@ -121,7 +121,7 @@ CATEGORIES: Mapping[str, Category] = {
     **dict.fromkeys(("withdrawn.name", "withdrawn.email", "email.name"), CONTACT),
     **dict.fromkeys(("stripe_id", "stripe_customer_id", "customer"), CUSTOMER),
     **dict.fromkeys(("brand", "last4", "receipt_url", "payment_method", "method_brand", "method_last4"), METHOD),
-    "email.method": METHOD,
+    **dict.fromkeys(("email.method", "email.other_method", "email.expiring_method"), METHOD),
     **dict.fromkeys(("tries.method", "parts.method", "declines.method"), METHOD),
     **dict.fromkeys(("promotion_code", "terms.payment_method"), CHOICES),
     **dict.fromkeys(("refund_reason", "note", "message", "fingerprint", "failure_message", "description"), WRITTEN),
@@ -356,6 +356,10 @@ EMAIL_VALUES: Mapping[str, bool] = {
     **dict.fromkeys(("refundable_until", "requestable_until", "withdrawable_until", "requested_at"), False),
     **dict.fromkeys(("refund_due_by", "ended_track", "kept_track", "remaining", "due_by"), False),
     **dict.fromkeys(("attention", "requests", "oldest", "disputes"), False),
+    # of its content about a plan (`core/plan_emails.py`)
+    **dict.fromkeys(("other_method", "expiring_method"), True),
+    **dict.fromkeys(("plan_id", "installment", "installments", "day", "next_day", "retry_day", "access_until"), False),
+    **dict.fromkeys(("next_amount", "received", "restored_track", "notice_days", "grace_days", "give_up_days"), False),
 }
 """The parts of an email, and whether they are personal."""
 

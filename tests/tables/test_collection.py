@@ -144,6 +144,19 @@ def test_student_and_collector_pay_with_one_intent(tuition: Harness, student: St
     assert refused["error"]["code"] == "payment_intent_unexpected_state"
 
 
+@pytest.mark.parametrize(("month", "record_type"), [(3, "plan.announced.card_expires"), (4, "plan.announced")])
+def test_the_record_of_an_announcement_says_whether_the_card_expires_before_the_charge(
+    tuition: Harness, student: Student, month: int, record_type: str
+) -> None:
+    begun = started(tuition, student)
+    method = steps(tuition, student, begun)
+    card = {"exp_month": month, "exp_year": 2026}
+    tuition.at_stripe("POST", f"/_sim/payment_methods/{method}", card=card)
+    pass_days(tuition, 24)
+    types = [record["type"] for record in tuition.audit_trail(begun["plan_id"])]
+    assert [one for one in types if one.startswith("plan.announced")] == [record_type]
+
+
 @pytest.mark.parametrize("what", ["payment_methods", "customers"])
 def test_a_method_that_was_deleted_in_the_dashboard_is_not_charged(
     tuition: Harness, student: Student, what: str

@@ -8,7 +8,7 @@ import pytest
 
 from tests.emails import CASES, GOLDEN, SCHOOL, about, rendered, settings_of_school
 from tools import email_layout
-from tuition.core.emails import STUDENT_KINDS, Email, Instant
+from tuition.core.emails import TO_STUDENT, Email, Instant
 from tuition.core.money import Money
 from tuition.outbox import rendering
 
@@ -42,7 +42,7 @@ def test_an_email_is_rendered_as_its_golden_files_show(name: str) -> None:
 
 def test_every_text_of_the_catalogue_has_an_example_and_no_golden_file_is_left_over() -> None:
     assert {email.texts for email in CASES.values()} == TEXTS
-    assert {email.kind for email in CASES.values()} == {*STUDENT_KINDS, "dispute_opened", "staff_digest"}
+    assert {email.kind for email in CASES.values()} == {*TO_STUDENT, "dispute_opened", "plan_defaulted", "staff_digest"}
     assert {file.stem for file in GOLDEN.iterdir()} == set(CASES)
 
 

@@ -235,7 +235,7 @@ INIT_LOADS: dict[str, set[str]] = {
     "create_checkout_session": CREATE,
     "create_payment": CREATE,
     "console_tables": READ | {"outbox.console_tables", "storage.activity", "storage.search"},
-    "emails": READ | {"storage.effects", "outbox.emails", "outbox.rendering", "outbox.ses"},
+    "emails": COMMIT | {"storage.effects", "outbox.emails", "outbox.rendering", "outbox.ses"},
     "enrollments": READ | {"views.payment_json", "views.student"},
     "export": LIST | {f"views.{name}" for name in ("exports", "filters", "recorded_reads", "spreadsheet", "statement")},
     "my_data": COMMIT

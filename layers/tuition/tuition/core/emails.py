@@ -28,9 +28,24 @@ StudentKind = Literal[
     "refund_failed",
     "access_ended",
 ]
-StaffKind = Literal["dispute_opened", "staff_digest"]
-Kind = StudentKind | StaffKind
+PlanKind = Literal[
+    "plan_begun",
+    "plan_charge_announced",
+    "plan_charged",
+    "plan_charge_failed",
+    "plan_method_needed",
+    "plan_suspended",
+    "plan_restored",
+    "plan_ending",
+    "plan_complete",
+    "plan_closed",
+]
+"""About a payment plan. Staff cannot ask for one again: the page of the plan says the same."""
+StaffKind = Literal["dispute_opened", "plan_defaulted", "staff_digest"]
+Kind = StudentKind | PlanKind | StaffKind
 STUDENT_KINDS: tuple[StudentKind, ...] = get_args(StudentKind)
+PLAN_KINDS: tuple[PlanKind, ...] = get_args(PlanKind)
+TO_STUDENT: frozenset[str] = frozenset({*STUDENT_KINDS, *PLAN_KINDS})
 OPTIONAL: frozenset[Kind] = frozenset(
     {"bank_transfer_under_way", "refund_requested", "refund_approved", "staff_digest"}
 )
@@ -47,12 +62,31 @@ _KINDS: Mapping[str, Kind] = {
     published_events.REFUND_FAILED: "refund_failed",
     published_events.ENROLLMENT_WITHDRAWN: "access_ended",
 }
+_OF_PLAN: Mapping[str, PlanKind] = {
+    published_events.PLAN_BEGUN: "plan_begun",
+    published_events.PLAN_CHARGE_ANNOUNCED: "plan_charge_announced",
+    published_events.PLAN_CHARGE_FAILED: "plan_charge_failed",
+    published_events.PLAN_NEEDS_STUDENT: "plan_method_needed",
+    published_events.PLAN_SUSPENDED: "plan_suspended",
+    published_events.PLAN_RESTORED: "plan_restored",
+    published_events.PLAN_ENDING: "plan_ending",
+    published_events.PLAN_COMPLETE: "plan_complete",
+    published_events.PLAN_CLOSED: "plan_closed",
+}
+_PLAN_SAYS: frozenset[Kind] = frozenset({"purchase_confirmed", "access_ended"})
+"""The emails about a payment that one about its plan replaces."""
+PLAN_GAVE_UP = "plan.gave_up"
+"""The reason for attention of a plan that was not paid."""
 _FAILURES = frozenset({published_events.PAYMENT_FAILED, published_events.PAYMENT_CLOSED})
 _DISPUTES = frozenset(
     {published_events.DISPUTE_OPENED, published_events.DISPUTE_UPDATED, published_events.DISPUTE_REOPENED}
 )
 EVENT_TYPES = (
-    frozenset(_KINDS) | _FAILURES | _DISPUTES | {published_events.EMAIL_REQUESTED, published_events.PAYMENT_REBUILT}
+    frozenset(_KINDS)
+    | frozenset(_OF_PLAN)
+    | _FAILURES
+    | _DISPUTES
+    | {published_events.EMAIL_REQUESTED, published_events.PAYMENT_REBUILT, published_events.ATTENTION_RAISED}
 )
 """The types of the events that an email may follow. The rule in the template names the same."""
 DAY_S = 86400
@@ -80,7 +114,21 @@ class Instant(NamedTuple):
     at: str
 
 
-Value = str | Money | Instant
+class Day(NamedTuple):
+    """A day at the school (`YYYY-MM-DD`)."""
+
+    day: str
+
+
+Value = str | Money | Instant | Day
+
+
+class ScheduledPayment(NamedTuple):
+    """A line of a plan's schedule: the number of an installment, the day on which it is due, and its amount."""
+
+    seq: int
+    day: Day
+    amount: Money
 
 
 @dataclass(frozen=True)
@@ -88,13 +136,16 @@ class Email:
     """The content of an email. `texts` is its section in the catalogue of messages.
 
     `values` fill the placeholders of the texts. A text with a placeholder that has no value is left out. `path` follows
-    the origin of the pages.
+    the origin of the pages. `schedule` is that of a plan. `announced` is the charge of a plan that the email announces:
+    `plan_facts.Announced.key`.
     """
 
     kind: Kind
     texts: str
     path: str
     values: Mapping[str, Value] = field(default_factory=dict)
+    schedule: tuple[ScheduledPayment, ...] = ()
+    announced: str | None = None
 
 
 class EmailEvent(NamedTuple):
@@ -107,6 +158,27 @@ class EmailEvent(NamedTuple):
     def payment_id(self) -> str:
         """The payment that it is about; empty for an event that belongs to no payment."""
         return str(self.detail.get("payment_id") or "")
+
+    @property
+    def plan_id(self) -> str:
+        """The plan that it is about; empty for an event that belongs to no plan."""
+        return str(self.detail.get("plan_id") or "")
+
+    @property
+    def installments(self) -> tuple[int, ...]:
+        """The installments that its payment is for."""
+        return tuple(self.detail.get("transition", {}).get("installments", ()))
+
+    @property
+    def plan_change(self) -> tuple[str | None, str | None]:
+        """The status of its plan before and after its record; both None if it did not change."""
+        change = self.detail.get("transition", {}).get("plan", {})
+        return change.get("from"), change.get("to")
+
+    @property
+    def restored_plan(self) -> bool:
+        """Whether its record ended the suspension of its plan."""
+        return self.plan_change[0] in ("SUSPENDED", "CLOSED") and self.plan_change[1] in ("ACTIVE", "LATE")
 
     @property
     def recorded_at(self) -> str:
@@ -145,9 +217,40 @@ def repeated(event: EmailEvent) -> list[EmailEvent]:
 
 def kind_of(event: EmailEvent) -> Kind | None:
     """Return the kind of email that may follow an event; None for most events."""
-    detail = event.detail
     if event.is_requested:
-        return next((kind for kind in STUDENT_KINDS if kind == detail["kind"]), None)
+        return next((kind for kind in STUDENT_KINDS if kind == event.detail["kind"]), None)
+    if event.plan_id:
+        return _kind_about_plan(event)
+    return _kind_about_payment(event)
+
+
+def _kind_about_plan(event: EmailEvent) -> Kind | None:
+    """Return the kind of email that may follow an event of a plan or of one of its payments."""
+    detail, (before, after) = event.detail, event.plan_change
+    if event.type == published_events.ATTENTION_RAISED:
+        return "plan_defaulted" if PLAN_GAVE_UP in detail["reasons"] else None
+    if event.type == published_events.PAYMENT_SETTLED:
+        is_said = after == "COMPLETE" or (before in (None, "OPEN", "ABANDONED") and after in ("ACTIVE", "LATE"))
+        return None if is_said else "plan_charged"
+    if event.type == published_events.PLAN_RESTORED:
+        return None if "settled" in detail["transition"] or after == "COMPLETE" else "plan_restored"
+    if event.type == published_events.ENROLLMENT_WITHDRAWN:
+        return "access_ended" if detail["reason"] == "revoked" else None
+    if event.type == published_events.PLAN_CLOSED:
+        is_said = detail["reason"] == "abandoned" or "withdrawal" in detail["transition"]
+        return None if is_said else "plan_closed"
+    if event.type == published_events.PLAN_NEEDS_STUDENT:
+        return "plan_method_needed" if detail["reason"] == "no_method" else None
+    is_later = bool(event.installments) and 1 not in event.installments
+    if event.type in _FAILURES and is_later:
+        return "plan_charge_failed" if detail["transition"]["status"]["from"] == "PROCESSING" else None
+    if event.type == published_events.PAYMENT_PROCESSING and is_later:
+        return None
+    return _OF_PLAN.get(event.type) or _kind_about_payment(event)
+
+
+def _kind_about_payment(event: EmailEvent) -> Kind | None:
+    detail = event.detail
     if event.type in _FAILURES:
         return "payment_failed" if detail["transition"]["status"]["from"] == "PROCESSING" else None
     if event.type in _DISPUTES:
@@ -164,6 +267,8 @@ def compose(
 
     `is_eu`: the student can withdraw from the contract within `refund_days`.
     """
+    if payment.plan and (kind in _PLAN_SAYS or (kind == "payment_failed" and 1 not in payment.covers)):
+        return None
     if kind == "purchase_confirmed":
         written = _purchase(event, payment, refund_days, now, is_eu=is_eu)
     else:

@@ -10,20 +10,26 @@ https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-conten
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from tuition import clock, metrics
 from tuition.core import emails as core_emails
 from tuition.core import payment as payments
-from tuition.core import timestamps
-from tuition.core.emails import OPTIONAL, STUDENT_KINDS, Email, EmailEvent, Kind
+from tuition.core import plan_emails, timestamps
+from tuition.core.audit import AuditEntry
+from tuition.core.emails import OPTIONAL, PLAN_KINDS, TO_STUDENT, Email, EmailEvent, Kind
 from tuition.core.payment import Payment
+from tuition.core.payment_state import PaymentState
+from tuition.core.plan import Plan
+from tuition.core.plan_facts import PlanFacts
 from tuition.log import logger
 from tuition.outbox import rendering, ses
 from tuition.settings import settings
-from tuition.storage import dynamodb, effects, keys, mapping, queries
+from tuition.storage import dynamodb, effects, keys, ledger, mapping, queries
 from tuition.storage.effects import Effect
-from tuition.storage.items import EMAILS, CustomerItem, EffectItem, PaymentItem
+from tuition.storage.items import EMAILS, CustomerItem, EffectItem, PaymentItem, PlanItem
+from tuition.storage.ledger import PlanChange
 
 CLAIM_S = 120
 """A claim may be another invocation's that still runs: the function's timeout is half of this."""
@@ -66,7 +72,7 @@ def _follow_one(event: EmailEvent) -> None:
     kind = core_emails.kind_of(event)
     if kind is None:
         return
-    if kind in STUDENT_KINDS:
+    if kind in TO_STUDENT:
         _follow(_effect(event, kind), event, kind, None)
         return
     _to_staff(lambda address, recipient: _follow(_effect(event, kind, recipient), event, kind, address))
@@ -105,31 +111,69 @@ def _follow(effect: Effect, event: EmailEvent, kind: Kind, staff_address: str | 
     if now - timestamps.epoch(event.recorded_at) > core_emails.MAX_AGE_S:
         _skip(effect, "too_old")
         return
-    payment, customer_email = _load(event.payment_id, str(event.detail.get("user_id")))
-    if payment is None:
-        _drop(effect, "no_payment")
+    payment, plan, customer_email = _load(event)
+    about_plan = kind in (*PLAN_KINDS, "plan_defaulted") or (kind == "access_ended" and bool(event.plan_id))
+    about = plan if about_plan else payment
+    if about is None:
+        _drop(effect, "no_plan" if about_plan else "no_payment")
         return
-    if payment.facts.erased and kind in STUDENT_KINDS:
+    if about.facts.erased and kind in TO_STUDENT:
         _skip(effect, "erased")
         return
-    withdrawn = payment.facts.withdrawn if kind == "withdrawal_received" else None
-    address = staff_address or (withdrawn.email if withdrawn else None) or customer_email or payment.email
+    withdrawn = payment.facts.withdrawn if payment and kind == "withdrawal_received" else None
+    stored = customer_email or (payment.email if payment else None)
+    address = staff_address or (withdrawn.email if withdrawn else None) or stored
     if not address:
         _drop(effect, "no_address")
         return
-    email = core_emails.compose(kind, event, payment, settings().refund_days, now, is_eu=settings().is_eu)
+    email = None
+    if plan and about_plan:
+        email = _compose_about_plan(kind, event, plan, payment, now)
+    elif payment:
+        config = settings()
+        email = core_emails.compose(kind, event, payment, config.refund_days, now, is_eu=config.is_eu)
+        email = _with_access_of(plan, email)
     if email is None:
         _skip(effect, "no_longer_applies")
         return
     _deliver(effect, email, address)
 
 
-def _load(payment_id: str, user_id: str) -> tuple[Payment | None, str | None]:
-    """Return a payment, and the newest verified address of its user that a create has seen."""
-    raw = dynamodb.batch_get({PaymentItem: [keys.payment_key(payment_id)], CustomerItem: [keys.customer_key(user_id)]})
+def _load(event: EmailEvent) -> tuple[Payment | None, Plan | None, str | None]:
+    """Return the payment and the plan of an event, and the newest verified address of its user that a create has seen.
+
+    A plan that is missing is None.
+    """
+    raw = dynamodb.batch_get(
+        {
+            PaymentItem: [keys.payment_key(event.payment_id)] if event.payment_id else [],
+            PlanItem: [keys.plan_key(event.plan_id)] if event.plan_id else [],
+            CustomerItem: [keys.customer_key(str(event.detail.get("user_id")))],
+        }
+    )
     customers = [CustomerItem.from_raw_data(item) for item in raw[CustomerItem]]
     payments = [mapping.payment_from_raw(item) for item in raw[PaymentItem]]
-    return payments[0] if payments else None, customers[0].email if customers else None
+    plans = [mapping.plan_from_raw(item) for item in raw[PlanItem]]
+    email = customers[0].email if customers else None
+    return payments[0] if payments else None, plans[0] if plans else None, email
+
+
+def _compose_about_plan(kind: Kind, event: EmailEvent, plan: Plan, payment: Payment | None, now: int) -> Email | None:
+    payment_id = plan_emails.method_payment(plan)
+    method = payment if payment and payment.payment_id == payment_id else None
+    if payment_id and method is None:
+        raw = dynamodb.batch_get({PaymentItem: [keys.payment_key(payment_id)]})[PaymentItem]
+        method = mapping.payment_from_raw(raw[0]) if raw else None
+    config = settings()
+    facts = plan_emails.Facts(event, plan, payment, method, config.refund_days, config.is_eu, now)
+    return plan_emails.compose(kind, facts)
+
+
+def _with_access_of(plan: Plan | None, email: Email | None) -> Email | None:
+    """Return an email about a payment of a plan that promises access only if the plan gives it."""
+    if plan is None or email is None or plan.grants_access:
+        return email
+    return replace(email, values={name: value for name, value in email.values.items() if name != "kept_track"})
 
 
 def _deliver(effect: Effect, email: Email, address: str) -> None:
@@ -233,7 +277,8 @@ def _note_addresses(detail_type: str, detail: Mapping[str, Any]) -> None:
     A report that arrives after its user's data were erased, or after the address was corrected, is dropped, because no
     later run would remove the address.
     """
-    remembered, message_id = _remembered(detail["mail"]), detail["mail"]["messageId"]
+    plan = _plan(detail["mail"])
+    remembered, message_id = _remembered(detail["mail"], plan), detail["mail"]["messageId"]
     if detail_type == BOUNCED:
         recipients = detail["bounce"]["bouncedRecipients"] if detail["bounce"]["bounceType"] == "Permanent" else []
         problem = "bounced"
@@ -247,23 +292,57 @@ def _note_addresses(detail_type: str, detail: Mapping[str, Any]) -> None:
         effects.note_undeliverable(address, problem)
         metrics.count("EmailBounced")
         logger.warning("an address cannot be used", problem=problem, message_id=message_id)
+    if plan and recipients and problem == "bounced":
+        _note_notice(plan, detail["mail"])
 
 
-def _remembered(mail: Mapping[str, Any]) -> set[str] | None:
-    """Return the hashes of the addresses that are stored for an email's payment. None if the email is about no payment.
+def _tag(mail: Mapping[str, Any], name: str) -> str | None:
+    return next(iter(mail.get("tags", {}).get(name, ())), None)
+
+
+def _plan(mail: Mapping[str, Any]) -> Plan | None:
+    """Return the plan that an email was about. `ses.send` puts its id into a tag."""
+    plan_id = _tag(mail, "plan_id")
+    raw = dynamodb.batch_get({PlanItem: [keys.plan_key(plan_id)]})[PlanItem] if plan_id else []
+    return mapping.plan_from_raw(raw[0]) if raw else None
+
+
+def _note_notice(plan: Plan, mail: Mapping[str, Any]) -> None:
+    """Record that the notice of a charge came back, so that staff can tell the student. The charge is made as agreed.
+
+    Source: https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html
+    """
+    key = next((one for one in plan.facts.announced if ses.tag_of(one) == _tag(mail, ses.ANNOUNCED)), None)
+    if key is None:
+        return
+
+    def change(state: PaymentState) -> PlanChange | None:
+        current, now = state.existing_plan, clock.now()
+        if key in current.facts.bounced:
+            return None
+        entry = AuditEntry(timestamps.iso(now), f"bounced:{key}", "plan.notice_bounced", "webhook")
+        return PlanChange(current.merged(PlanFacts(bounced={key: int(now)})), entry)
+
+    ledger.update_plan(plan.plan_id, change)
+
+
+def _remembered(mail: Mapping[str, Any], plan: Plan | None) -> set[str] | None:
+    """Return the hashes of the addresses that are stored for what an email is about. None if that is nothing of a user.
 
     The addresses are those of the payment, its user and the staff; none once the user's data are erased. `ses.send`
-    puts the payment's id into a tag.
+    puts the payment's id into a tag, as it does with the plan's.
     """
-    payment_id = next(iter(mail.get("tags", {}).get("payment_id", ())), None)
+    payment_id = _tag(mail, "payment_id")
     raw = dynamodb.batch_get({PaymentItem: [keys.payment_key(payment_id)]})[PaymentItem] if payment_id else []
-    if not raw:
+    payment = mapping.payment_from_raw(raw[0]) if raw else None
+    about = payment or plan
+    if about is None:
         return None
-    payment = mapping.payment_from_raw(raw[0])
-    if payment.facts.erased:
+    if about.facts.erased:
         return set()
-    customers = dynamodb.batch_get({CustomerItem: [keys.customer_key(payment.user_id)]})[CustomerItem]
+    customers = dynamodb.batch_get({CustomerItem: [keys.customer_key(about.user_id)]})[CustomerItem]
     newest = CustomerItem.from_raw_data(customers[0]).email if customers else None
-    withdrawn = payment.facts.withdrawn
-    stored = {payment.email, withdrawn.email if withdrawn else None, newest, *settings().staff_emails} - {None}
+    withdrawn = payment.facts.withdrawn if payment else None
+    own = payment.email if payment else None
+    stored = {own, withdrawn.email if withdrawn else None, newest, *settings().staff_emails} - {None}
     return {effects.address_hash(str(address)) for address in stored}

@@ -12,13 +12,13 @@ import textwrap
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import date, datetime, tzinfo
 from functools import cache
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tuition.core.emails import STUDENT_KINDS, Email, Instant, Value
+from tuition.core.emails import TO_STUDENT, Day, Email, Instant, ScheduledPayment, Value
 from tuition.core.money import Money
 from tuition.settings import settings
 
@@ -41,13 +41,15 @@ def render(email: Email) -> Rendered:
     catalogue, zone = messages(current.email_language), _zone(current.school_time_zone)
     written = {name: write(value, catalogue, zone) for name, value in email.values.items()}
     message = email.values.get("message")
-    if "method" in written:
-        written["method"] = catalogue["methods"].get(written["method"], written["method"].replace("_", " ").title())
+    for name in {"method", "other_method", "expiring_method"} & written.keys():
+        written[name] = catalogue["methods"].get(written[name], written[name].replace("_", " ").title())
     written |= {"school": current.school_name, "support": current.support_contact}
     texts, common = catalogue[email.texts], catalogue["common"]
     rows = [(_filled(label, written), _filled(value, written)) for label, value in texts["rows"]]
-    if "payment_id" in written:
-        rows.append((common["reference"], written["payment_id"]))
+    rows += [_scheduled(line, catalogue, zone) for line in email.schedule]
+    for name, label in (("payment_id", "reference"), ("plan_id", "plan_reference")):
+        if name in written:
+            rows.append((common[label], written[name]))
     content = _Content(
         subject=_filled(texts["subject"], written) or "",
         lead=_filled(texts["lead"], written) or "",
@@ -55,10 +57,18 @@ def render(email: Email) -> Rendered:
         message=(common["message"], str(message)) if message else None,
         rows=[(label, value) for label, value in rows if label and value],
         button=(texts.get("button", common["button"]), f"{_origin()}{email.path}"),
-        foot=_filled(common["foot" if email.kind in STUDENT_KINDS else "foot_staff"], written) or "",
+        foot=_filled(common["foot" if email.kind in TO_STUDENT else "foot_staff"], written) or "",
         support=_filled(common["support"], written) if current.support_contact else None,
     )
     return Rendered(content.subject, _text(content, current.school_name), _html(content, catalogue))
+
+
+def _scheduled(line: ScheduledPayment, catalogue: Mapping[str, Any], zone: tzinfo) -> tuple[str | None, str | None]:
+    """Return a line of a plan's schedule as a label and its value."""
+    values = {"number": str(line.seq), "day": write(line.day, catalogue, zone)}
+    values["amount"] = write(line.amount, catalogue, zone)
+    label, value = catalogue["common"]["scheduled"]
+    return _filled(label, values), _filled(value, values)
 
 
 @dataclass(frozen=True)
@@ -121,6 +131,8 @@ def write(value: Value, catalogue: Mapping[str, Any], zone: tzinfo) -> str:
         return _amount(value, catalogue)
     if isinstance(value, Instant):
         return _time(value, catalogue["format"], zone)
+    if isinstance(value, Day):
+        return _day(value, catalogue["format"])
     return _one_line(value)
 
 
@@ -147,6 +159,14 @@ def _time(instant: Instant, form: Mapping[str, Any], zone: tzinfo) -> str:
         minute=f"{local.minute:02}",
         half=form["halves"][local.hour // 12],
         zone=local.tzname(),
+    )
+    return text
+
+
+def _day(value: Day, form: Mapping[str, Any]) -> str:
+    day = date.fromisoformat(value.day)
+    text: str = form["date"].format(
+        year=day.year, month=form["months"][day.month - 1], month_number=f"{day.month:02}", day=day.day
     )
     return text
 

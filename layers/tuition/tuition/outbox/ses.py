@@ -14,6 +14,15 @@ from tuition.settings import settings
 READ_TIMEOUT_S = 8
 
 
+ANNOUNCED = "announced"
+"""The tag with the charge of a plan that an email announces."""
+
+
+def tag_of(key: str) -> str:
+    """Return the key of an announcement as the value of a tag, which has letters, digits, `_` and `-` alone."""
+    return key.replace(":", "_")
+
+
 class EmailRefused(Exception):
     """SES did not take the email, or was not reached: it was certainly not sent. The text is SES's error code."""
 
@@ -40,7 +49,12 @@ def send(address: str, email: Email, rendered: Rendered) -> str:
                 "Body": {"Text": _utf8(rendered.text), "Html": _utf8(rendered.html)},
             }
         },
-        "EmailTags": [{"Name": "kind", "Value": email.kind}, {"Name": "payment_id", "Value": payment_id}],
+        "EmailTags": [
+            {"Name": "kind", "Value": email.kind},
+            {"Name": "payment_id", "Value": payment_id},
+            {"Name": "plan_id", "Value": str(email.values.get("plan_id", "none"))},
+            *({"Name": ANNOUNCED, "Value": tag_of(key)} for key in (email.announced,) if key),
+        ],
     }
     if current.email_reply_to:
         request["ReplyToAddresses"] = [current.email_reply_to]

@@ -25,6 +25,7 @@ from tuition.core.plan import Plan
 from tuition.core.plan_attempts import Attempt
 from tuition.core.plan_facts import Answer, PlanFacts, Try
 from tuition.core.plan_steps import Step
+from tuition.core.published_events import ANNOUNCED_CARD_EXPIRES
 from tuition.core.refs import PaymentRef
 from tuition.log import logger
 from tuition.payments import plan_payments, refunds
@@ -33,6 +34,8 @@ from tuition.storage.ledger import PlanChange
 from tuition.stripe_gateway import client as stripe_client
 from tuition.stripe_gateway import closing, sync
 
+ANNOUNCED = "plan.announced"
+"""The type of the record of an announcement."""
 MAX_STEPS = 60
 """Steps of one plan in one run, so that no plan keeps the others waiting. The next run continues."""
 COLLECTOR = Actor("reconcile")
@@ -129,9 +132,10 @@ class _Collector:
                 entry = AuditEntry(at, f"tick:{step.boundary}", "plan.tick", *self._actor)
                 self._record(PlanFacts(observed=step.boundary), entry, step, still_due)
             case plan_steps.Announce():
-                if self._has_method():
+                record_type = self._announced_as(step.day)
+                if record_type:
                     facts = PlanFacts(announced={step.key: self._now})
-                    self._record(facts, self._entry(f"announced:{step.key}", "plan.announced"), step, still_due)
+                    self._record(facts, self._entry(f"announced:{step.key}", record_type), step, still_due)
             case plan_steps.Create():
                 self._create(step, still_due)
             case plan_steps.Charge():
@@ -158,22 +162,24 @@ class _Collector:
 
         return ledger.update_plan(self._plan.plan_id, change, before=self._state).existing_plan
 
-    def _has_method(self) -> bool:
-        """Ask Stripe whether it still has the payment method of the charge. If not, record that, and return False.
+    def _announced_as(self, day: str) -> str | None:
+        """Return the type of the record that announces a charge; None if the payment method is gone, which is recorded.
 
-        A method may have been detached in Stripe's dashboard, or deleted with its customer, and the event may be lost.
+        Stripe is asked for the method. It may have been detached in Stripe's dashboard, or deleted with its customer,
+        and the event may be lost. The type says whether its card expires before the day: no expiry is stored.
         """
         method = plan_methods.chosen(self._plan)
         customer = ledger.load_customer(self._plan.user_id)[0] if method else None
         if method is None or customer is None:
-            return True
+            return ANNOUNCED
         try:
-            stripe_client.retrieve_payment_method(customer.stripe_customer_id, method)
+            card = stripe_client.retrieve_payment_method(customer.stripe_customer_id, method).object.get("card")
         except StripeRefused as refused:
             if refused.code != "resource_missing":
                 raise
         else:
-            return True
+            expires = card and f"{card['exp_year']}-{card['exp_month']:02}" < day[:7]
+            return ANNOUNCED_CARD_EXPIRES if expires else ANNOUNCED
         known = plan_methods.methods(self._plan)[method]
         gone = PlanFacts(methods={method: replace(known, gone=self._now)})
 
@@ -184,7 +190,7 @@ class _Collector:
             return PlanChange(plan.merged(gone), self._entry(f"gone:{method}", "plan.method_gone"))
 
         ledger.update_plan(self._plan.plan_id, change, before=self._state)
-        return False
+        return None
 
     def _create(self, step: plan_steps.Create, still_due: StillDue) -> None:
         """Create the payment of an installment. If Stripe refuses to, that is the result of the day's attempt.

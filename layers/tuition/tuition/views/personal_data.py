@@ -18,7 +18,7 @@ from typing import Any
 from tuition import aws_client, clock
 from tuition.core import timestamps
 from tuition.core.audit import AuditEntry
-from tuition.core.emails import STUDENT_KINDS
+from tuition.core.emails import TO_STUDENT
 from tuition.core.errors import NotFound
 from tuition.core.payment import DECLINED, SUSPECTED_FRAUD
 from tuition.core.refs import is_user_id
@@ -242,7 +242,7 @@ def _record(user_id: str, item: Item) -> dict[str, Any]:
 
 
 def _is_to_student(raw: Item) -> bool:
-    return raw.get("kind", {}).get("S") in STUDENT_KINDS
+    return raw.get("kind", {}).get("S") in TO_STUDENT
 
 
 def _email(raw: Item) -> dict[str, Any]:

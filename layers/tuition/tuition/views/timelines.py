@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from tuition.core.emails import STUDENT_KINDS
+from tuition.core.emails import TO_STUDENT
 from tuition.storage import queries
 from tuition.views import facts_json, payment_list
 from tuition.views.payment_json import PaymentView, staff_request_json
@@ -53,7 +53,7 @@ def emails(payment_id: str) -> list[dict[str, Any]]:
 
     `state` is `sent`, `skipped` (`reason` says why), `claimed` (being sent), or `unsent` (it may not have been sent).
     """
-    items = [item for item in queries.emails_about(payment_id) if item["kind"]["S"] in STUDENT_KINDS]
+    items = [item for item in queries.emails_about(payment_id) if item["kind"]["S"] in TO_STUDENT]
     names = ("kind", "state", "reason", "at")
     rows = [{name: item[name]["S"] if name in item else None for name in names} for item in items]
     return sorted(rows, key=lambda row: str(row["at"]))
