@@ -76,6 +76,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     "RequestRefundFunction": LEDGER,
     "MeFunction": LEDGER
     | {
+        "PlansTable/index/by_user": {"Query"},
         "PaymentsTable/index/by_user": {"Query"},
         "EnrollmentsTable": LEDGER["EnrollmentsTable"] | {"Query"},
         "CustomersTable": {"BatchGetItem", "UpdateItem"},
@@ -86,6 +87,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     | FAILED_RUNS
     | {
         "PaymentsTable/index/by_user": {"Query"},
+        "PlansTable/index/by_user": {"Query"},
         "EnrollmentsTable": LEDGER["EnrollmentsTable"] | {"Query"},
         "CustomersTable": {"BatchGetItem", "UpdateItem"},
         "StripeObjectsTable": LEDGER["StripeObjectsTable"] | {"DeleteItem"},

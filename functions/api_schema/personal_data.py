@@ -84,10 +84,11 @@ class PersonalPayment:
 
 @dataclass
 class PersonalPlan:
-    """A plan with its own audit records. Its payments are among the others."""
+    """A plan with its own audit records and emails. Its payments are among the others."""
 
     attributes: StoredPlan  # type: ignore[valid-type]
     records: list[PersonalRecord]
+    emails: list[PersonalEmail]
 
 
 @dataclass

@@ -80,6 +80,7 @@ const OPEN_MONEY = {
   payment_processing: "A payment of this user is being processed.",
   refund_undecided: "A refund of this user is not decided yet.",
   dispute_open: "A bank has not decided about a disputed payment of this user yet.",
+  plan_open: "A payment plan of this user is open. Close it first.",
 };
 
 /** The refusal of an erasure for open money in words for staff, who are not the user. Other errors stay. */

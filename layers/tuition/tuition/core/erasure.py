@@ -14,7 +14,7 @@ from tuition.core.payment import DECIDED_DISPUTES, REDUCING_REFUNDS, Payment
 from tuition.core.stored import read
 
 State = Literal["scheduled", "erasing", "erased"]
-OpenMoney = Literal["payment_processing", "refund_undecided", "dispute_open"]
+OpenMoney = Literal["payment_processing", "refund_undecided", "dispute_open", "plan_open"]
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ SEARCH_DELAY_S = 3600
 _MESSAGES: dict[str, str] = {
     "payment_processing": "A payment of yours is being processed. Ask again once it is decided.",
     "refund_undecided": "A refund of yours is not decided yet. Ask again once it is.",
+    "plan_open": "A payment plan of yours is open. Pay the rest, or end it with the school's help, then ask again.",
     "dispute_open": "A bank has not decided about a disputed payment of yours yet. Ask again once it has.",
 }
 
@@ -106,10 +107,19 @@ def _change(
 
 
 def _require_no_open_money(user_id: str) -> None:
-    """Raise `MoneyOpen` if the money of a payment is not decided. Payments that were never paid are closed first."""
+    """Raise `MoneyOpen` if the money of a payment is not decided, or a plan that has begun is not over.
+
+    Payments that were never paid are closed first, also that of a plan that has not begun.
+    """
     for payment in queries.payments_of_user(user_id):
         _require_decided(payment)
-    for ref in _open_payments(user_id):
+    refs = _open_payments(user_id)
+    for plan in queries.plans_of_user(user_id):
+        if plan.status == "OPEN":
+            refs += [PaymentRef(key, user_id, plan.product) for key, part in plan.parts.items() if part.open]
+        elif not plan.is_final:
+            raise MoneyOpen(_MESSAGES["plan_open"], "plan_open", None)
+    for ref in refs:
         state = ledger.load(ref)
         if state.payment is None:
             continue

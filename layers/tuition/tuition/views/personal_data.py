@@ -158,12 +158,12 @@ def _person(user_id: str) -> dict[str, Any]:
 
 
 def _plan(user_id: str, item: Item) -> dict[str, Any]:
-    """Return a plan's attributes and the records of its own chain."""
+    """Return a plan's attributes, the records of its own chain, and the emails that were sent or skipped about it."""
     stored = mapping.attributes(PlanItem, item)
     for decision in stored["facts"].get("decisions", {}).values():
         decision["actor"] = decision["actor"] if decision["actor"] == user_id else STAFF
-    records = [_record(user_id, record) for record in queries.audit_items(stored["plan_id"])]
-    return {"attributes": _without_suspicion(_without_others(stored, user_id)), "records": records}
+    attributes = _without_suspicion(_without_others(stored, user_id))
+    return {"attributes": attributes, **_records_and_emails(user_id, stored["plan_id"])}
 
 
 def _note(item: NoteItem, user_id: str) -> Any:
@@ -201,11 +201,12 @@ def _payment(user_id: str, item: PaymentItem) -> dict[str, Any]:
     return {"attributes": _without_others(stored, user_id), **_records_and_emails(user_id, item.payment_id)}
 
 
-def _records_and_emails(user_id: str, payment_id: str) -> dict[str, Any]:
-    own = [record for record in queries.audit_items(payment_id) if record["user_id"]["S"] == user_id]
+def _records_and_emails(user_id: str, subject: str) -> dict[str, Any]:
+    """Return the records and emails of a person about a payment or a plan, by its id."""
+    own = [record for record in queries.audit_items(subject) if record["user_id"]["S"] == user_id]
     return {
         "records": [_record(user_id, record) for record in own if not _is_about_warning(record)],
-        "emails": [_email(raw) for raw in queries.emails_about(payment_id) if _is_to_student(raw)],
+        "emails": [_email(raw) for raw in queries.emails_about(subject) if _is_to_student(raw)],
     }
 
 
