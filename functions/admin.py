@@ -415,6 +415,84 @@ def list_disputes(request: Request, _actor: Identity) -> Reply:
     return Reply(200, staff.disputes(query.get("state"), request.limit(query), query.get("cursor")))
 
 
+@route("GET /api/admin/plans", "support")
+def list_plans(request: Request, actor: Identity) -> Reply:
+    from tuition.views import plan_list, staff_plans
+
+    query = request.query(*plan_list.LIST_QUERY)
+    page = staff_plans.listed(query, request.limit(query))
+    if query.get("q"):
+        recorded_reads.record(actor.user_id, (plan["user_id"] for plan in page["plans"]))
+    return Reply(200, page)
+
+
+@route("GET /api/admin/plans/forecast", "support")
+def read_forecast(request: Request, _actor: Identity) -> Reply:
+    from tuition.views import staff_plans
+
+    return Reply(200, staff_plans.forecast(request.query("months", "cursor")))
+
+
+@route("GET /api/admin/plans/{plan_id}", "support")
+def read_plan(request: Request, actor: Identity) -> Reply:
+    return _plan_reply(_find_plan(request, actor))
+
+
+@route("GET /api/admin/plans/{plan_id}/statement", "support")
+def read_plan_statement(request: Request, actor: Identity) -> Reply:
+    from tuition.views import plans, staff_plans
+
+    return Reply(200, plans.statement_of(staff_plans.load(_find_plan(request, actor))))
+
+
+@route("POST /api/admin/plans/{plan_id}/decisions", "admin")
+def decide_plan(request: Request, actor: Identity) -> Reply:
+    from tuition.payments import plan_decisions
+
+    order = plan_decisions.parse(request.json(*plan_decisions.FIELDS))
+    plan_id = _find_plan(request, actor)
+    plan_decisions.decide(plan_id, order, actor.user_id)
+    return _plan_reply(plan_id)
+
+
+@route("POST /api/admin/plans/{plan_id}/collect", "admin")
+def collect_plan(request: Request, actor: Identity) -> Reply:
+    from tuition.intake import walk
+    from tuition.payments import collection
+
+    plan_id = _find_plan(request, actor)
+    collection.charge_now(plan_id, walk.stripe_now(), actor.user_id)
+    return _plan_reply(plan_id)
+
+
+@route("POST /api/admin/plans/{plan_id}/attention", "admin")
+def acknowledge_plan(request: Request, actor: Identity) -> Reply:
+    from tuition.payments import plan_decisions
+
+    body = request.json("name", "fingerprint", "note")
+    name = text_field(body, "name", max_length=300, required=True) or ""
+    fingerprint = text_field(body, "fingerprint", max_length=300)
+    note = text_field(body, "note", max_length=refunds.MAX_TEXT_LENGTH, required=True) or ""
+    plan_id = _find_plan(request, actor)
+    plan_decisions.acknowledge(plan_id, name, fingerprint, note, actor.user_id)
+    return _plan_reply(plan_id)
+
+
+def _find_plan(request: Request, actor: Identity) -> str:
+    """Return the id of the plan in the path, with a record of the read. Raises `NotFound`."""
+    from tuition.views import staff_plans
+
+    plan = staff_plans.load(request.path("plan_id"))
+    recorded_reads.record(actor.user_id, [plan.user_id])
+    return plan.plan_id
+
+
+def _plan_reply(plan_id: str) -> Reply:
+    from tuition.views import staff_plans
+
+    return Reply(200, staff_plans.details(plan_id))
+
+
 @route("GET /api/admin/books", "support")
 def read_books(_request: Request, _actor: Identity) -> Reply:
     return Reply(200, staff.books())

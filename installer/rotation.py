@@ -33,7 +33,7 @@ _SYNC = ("payment_intents", "checkout/sessions", "charges", "refunds", "disputes
 _DOCUMENTS = ("invoices", "credit_notes")
 READS = {
     "default": (*_SYNC, *_DOCUMENTS, "customers", "products", "setup_intents"),
-    "refunds": (*_SYNC, *_DOCUMENTS, "customers"),
+    "refunds": (*_SYNC, *_DOCUMENTS, "customers", "events"),
     "webhook": (*_SYNC, "credit_notes"),
     "reconcile": (
         *_SYNC,

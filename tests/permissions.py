@@ -109,7 +109,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     | RESOLVE
     | {
         "PaymentsTable/index/*": {"Query"},
-        "PlansTable/index/by_user": {"Query"},
+        "PlansTable/index/*": {"Query"},
         "PaymentsTable": LEDGER["PaymentsTable"] | {"ConditionCheckItem"},
         "NotesTable": {"Query", "PutItem", "DeleteItem"},
         "SearchTable": {"BatchGetItem", "Query"},
@@ -336,7 +336,8 @@ STRIPE_PERMISSIONS: dict[str, dict[str, str]] = {
         "credit_notes": "read",
     },
     "refunds": _CLOSE
-    | {"refunds": "write", "customers": "write", "disputes": "write", "invoices": "read", "credit_notes": "read"},
+    | {"refunds": "write", "customers": "write", "disputes": "write", "invoices": "read", "credit_notes": "read"}
+    | {"events": "read"},
     "webhook": _CLOSE | {"credit_notes": "write", "payment_methods": "read"},
     "reconcile": _CLOSE
     | {"refunds": "write", "events": "read", "radar/early_fraud_warnings": "read", "balance_transactions": "read"}

@@ -3,7 +3,21 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from api_schema.about import About, Amount, Currency, Cursor, Day, IntentId, PaymentId, Text, Time, Track, Url
+from api_schema.about import (
+    About,
+    Amount,
+    Currency,
+    Cursor,
+    Day,
+    Email,
+    IntentId,
+    PaymentId,
+    Text,
+    Time,
+    Track,
+    Url,
+    UserId,
+)
 from api_schema.payments import RefundRequest
 from api_schema.students import SoldTrack, TermsVersion
 from tuition.core import payment
@@ -186,6 +200,25 @@ class Plan:
     consent_version: Annotated[str, About("The text that the student agreed to.", examples=["2026-11"])]
     created_at: Time
     updated_at: Time
+
+
+@dataclass
+class PlanAttention:
+    """Why a plan needs attention."""
+
+    name: Annotated[str, About(examples=["gave_up"])]
+    fingerprint: Annotated[str, About("Changes with the reason.", examples=["2"])]
+    detail: Annotated[str, About(examples=["installment 2 was not paid within 60 days"])]
+
+
+@dataclass(kw_only=True)
+class StaffPlan(Plan):
+    """A plan as staff see it."""
+
+    user_id: UserId
+    email: Annotated[Email | None, About("Of the newest payment.")]
+    version: Annotated[int, About("To be sent with a decision.", examples=[7])]
+    attention: list[PlanAttention]
 
 
 @dataclass

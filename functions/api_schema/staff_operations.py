@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from api_schema import personal_data
+from api_schema import plans as student_plans
 from api_schema.operations import ASKS_STRIPE, COMMITS, READS_FIGURES, REFUNDS, TABLES, Answer, Errors, Operation
 from api_schema.staff import (
     activity,
@@ -15,6 +16,7 @@ from api_schema.staff import (
     notes,
     payment,
     payment_list,
+    plans,
     quarantine,
     refund_requests,
     selling,
@@ -28,6 +30,7 @@ PAYMENT = {"payment_id": "The payment's id (`pay_…`)."}
 ANY_PAYMENT = {"payment_id": "The payment's id (`pay_…`), or that of its PaymentIntent or Checkout Session."}
 DISPUTE = {"payment_id": "The id of the payment.", "dispute_id": "The id of the dispute (`du_…`, `dp_…`)."}
 USER = {"user_id": "The user's id. Use the query `user_id` for one that may have a `/`."}
+PLAN = {"plan_id": "The plan's id (`pln_…`)."}
 EVENT = {"event_id": "The event's id (`evt_…`)."}
 IDEMPOTENCY_KEY = {
     "Idempotency-Key": {
@@ -339,6 +342,75 @@ OPERATIONS = (
         "List the members of staff who did anything",
         "The most recent first.",
         (Answer(200, activity.ActiveStaff, "The members of staff."),),
+    ),
+    _read(
+        "GET /api/admin/plans",
+        "listPlans",
+        "List payment plans",
+        "By the day on which the next installment is due, those that owe nothing last. Those of `q` or `attention`:"
+        " newest first.",
+        plans.StaffPlans,
+        query=plans.PlansQuery,
+    ),
+    _read(
+        "GET /api/admin/plans/forecast",
+        "getForecast",
+        "Forecast the cash from payment plans",
+        "Overdue installments are expected in this month. At most 500 plans per answer: follow `next_cursor`, and add"
+        " them up.",
+        plans.Forecast,
+        query=plans.ForecastQuery,
+    ),
+    _read(
+        "GET /api/admin/plans/{plan_id}",
+        "getPlan",
+        "Read one payment plan with everything about it",
+        "Its schedule, payments, facts, boundaries ahead, the verified audit records of plan and payments, and what an"
+        " admin can decide now.",
+        plans.PlanDetails,
+        path=PLAN,
+        errors=(errors.NotFound, *TABLES),
+    ),
+    _read(
+        "GET /api/admin/plans/{plan_id}/statement",
+        "getStatementOfPlan",
+        "Read every amount of a payment plan",
+        "The amounts that were asked, received, refunded and lost, oldest first.",
+        student_plans.PlanStatement,
+        path=PLAN,
+        errors=(errors.NotFound, *TABLES),
+    ),
+    _decide(
+        "POST /api/admin/plans/{plan_id}/decisions",
+        "decidePlan",
+        "Decide about a payment plan",
+        "`conflict` if the plan has another `version` by now. The same order again changes nothing. Refunds follow"
+        " within a quarter of an hour.",
+        plans.PlanDetails,
+        path=PLAN,
+        body=plans.PlanDecisionOrder,
+        example={"decision": "waive", "seq": 2, "version": 7, "note": "agreed by telephone"},
+        errors=DECIDES,
+    ),
+    _decide(
+        "POST /api/admin/plans/{plan_id}/collect",
+        "collectPlan",
+        "Charge the installment that is due now",
+        "Once a day at most, without the student. After `stripe-unavailable` the same request resumes it.",
+        plans.PlanDetails,
+        path=PLAN,
+        errors=(*DECIDES, *ASKS_STRIPE),
+    ),
+    _decide(
+        "POST /api/admin/plans/{plan_id}/attention",
+        "resolveAttentionOfPlan",
+        "Acknowledge one reason for attention of a payment plan",
+        "In its current state: if the reason changes, it comes back.",
+        plans.PlanDetails,
+        path=PLAN,
+        body=plans.PlanAcknowledgementOrder,
+        example={"name": "gave_up", "note": "a parent pays"},
+        errors=DECIDES,
     ),
     _read(
         "GET /api/admin/selling",

@@ -741,6 +741,9 @@ def test_a_partial_refund_based_on_an_outdated_amount_is_refused(
 
 
 WRITES: dict[str, dict[str, Any]] = {
+    "POST /api/admin/plans/{plan_id}/decisions": {"decision": "pause", "version": 1, "note": "x"},
+    "POST /api/admin/plans/{plan_id}/collect": None,
+    "POST /api/admin/plans/{plan_id}/attention": {"name": "gave_up", "note": "x"},
     REFUND: {"reason": "x"},
     "POST /api/admin/payments/{payment_id}/refunds/{request_id}": {"decision": "approve"},
     "POST /api/admin/payments/{payment_id}/access": {"decision": "revoke", "note": "x"},
@@ -779,6 +782,7 @@ def test_support_and_students_can_change_nothing_by_any_route(tuition: Harness, 
                 "request_id": "rr_x",
                 "event_id": "evt_x",
                 "dispute_id": "dp_x",
+                "plan_id": "pln_x",
             }
             assert tuition.admin(user, route, body, **path).status == 403, route
     assert tuition.payment(purchase["payment_id"]).version == version
@@ -788,14 +792,16 @@ def test_only_staff_can_read_any_view(tuition: Harness, student: Student) -> Non
     import admin as handlers
 
     for route in handlers.ROUTES:
-        path = dict.fromkeys(("payment_id", "user_id", "event_id", "request_id", "export_id", "dispute_id"), "x")
+        path = dict.fromkeys(
+            ("payment_id", "user_id", "event_id", "request_id", "export_id", "dispute_id", "plan_id"), "x"
+        )
         response = tuition.admin(student, route, {}, **path)
         assert response.status == 403, route
     of_admins = ("export", "activity/staff")
     reads = [r for r in handlers.ROUTES if r.startswith("GET ") and not any(part in r for part in of_admins)]
     for route in reads:
         query = {"year": "2026"} if "counts" in route else {"user_id": "nobody"} if route in (USERS, TIMELINE) else {}
-        path = {"payment_id": "pay_x", "user_id": "nobody", "event_id": "x", "dispute_id": "dp_x"}
+        path = {"payment_id": "pay_x", "user_id": "nobody", "event_id": "x", "dispute_id": "dp_x", "plan_id": "pln_x"}
         response = tuition.admin(Student("s", groups=("support",)), route, query=query, **path)
         assert response.status in (200, 404), route
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from api_schema.about import About, Cursor, Email, PaymentId, Text, Time, Track, Url, UserId
 from api_schema.payments import StaffPayment, StaffPaymentWithRequests
+from api_schema.plans import StaffPlan
 from api_schema.staff.audit import AuditRecord, Chain
 from api_schema.staff.facts import Facts
 from api_schema.staff.notes import Notes
@@ -146,6 +147,7 @@ class UserDetails:
     enrollments: list[EnrollmentFields]
     payments: list[StaffPayment]
     next_cursor: Cursor
+    plans: Annotated[list[StaffPlan], About("The newest 20.", examples=[[]])]
     notes: Notes
     audit: list[AuditRecord]
     chain: Chain

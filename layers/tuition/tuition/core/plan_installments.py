@@ -30,6 +30,11 @@ def installments(plan: Plan) -> list[Installment]:
     return [_installment(plan, seq) for seq in range(1, last + 1)]
 
 
+def next_due(plan: Plan) -> str | None:
+    """Return the earliest day on which an installment is due that is owed; None if none is, or no day is known."""
+    return min((day for seq in plan.owed if (day := plan_schedule.due_day(plan, seq))), default=None)
+
+
 def _installment(plan: Plan, seq: int) -> Installment:
     state = _state(plan, seq)
     payments = plan.covering(seq)

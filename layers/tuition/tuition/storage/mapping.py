@@ -123,7 +123,6 @@ def plan_to_item(plan: "Plan", attention: Sequence[AttentionReason]) -> PlanItem
     """Return the item of a plan. A column with no value here is the attribute of `Plan` with its name."""
     from tuition.core import plan_installments, plan_steps
 
-    due = [one.due for one in plan_installments.installments(plan) if one.seq in plan.owed and one.due]
     wake_at = plan_steps.wake_at(plan)
     columns: dict[str, Any] = {
         "offer": plan.terms.offer,
@@ -131,9 +130,9 @@ def plan_to_item(plan: "Plan", attention: Sequence[AttentionReason]) -> PlanItem
         "facts": plan.facts.to_json(),
         "parts": {payment_id: part.to_json() for payment_id, part in plan.parts.items()},
         "attention": [vars(reason) for reason in attention] or None,
-        "listed_at": f"{plan.created_at}#{plan.plan_id}",
+        "listed_at": plan_listed_at(plan),
         "plan_status": keys.sharded("plan_status", plan.status, plan.plan_id),
-        "due_at": f"{min(due, default=payments.NO_DUE_DATE)}#{plan.plan_id}",
+        "due_at": f"{plan_installments.next_due(plan) or payments.NO_DUE_DATE}#{plan.plan_id}",
         "collect_due": None if wake_at is None else keys.sharded("collect_due", COLLECT_DUE, plan.plan_id),
         "collect_at": None if wake_at is None else timestamps.iso(wake_at),
         "attention_open": "open" if attention else None,
@@ -141,6 +140,11 @@ def plan_to_item(plan: "Plan", attention: Sequence[AttentionReason]) -> PlanItem
     return PlanItem(
         **{name: columns[name] if name in columns else getattr(plan, name) for name in PlanItem.get_attributes()}
     )
+
+
+def plan_listed_at(plan: "Plan") -> str:
+    """Return the sort key of a plan among those of its user: by the time of creation."""
+    return f"{plan.created_at}#{plan.plan_id}"
 
 
 def plan_from_raw(raw: Item) -> "Plan":

@@ -146,10 +146,10 @@ def _items(pages: Iterator[Page]) -> Iterator[Item]:
 class Cursor(NamedTuple):
     """A position in a list: the last item that was read.
 
-    `stage` says which of a list's parts it is in: `listed` (newest first by `<created_at>#<payment_id>`), `email` (the
-    matches of an address, after those), `word` (those of its words, newest first, after these), `dispute`, `event`,
-    `expired`, `record`, `activity` or `payment_method`. `sort_key` is the item's sort key in the index that is read. An
-    empty `item_id` ends a page that has looked into enough empty months.
+    `stage` says which of a list's parts it is in: `listed` (newest first by `<created_at>#<id>`), `due` (plans by
+    their due days), `email` (the matches of an address, after those), `word` (those of its words, newest first,
+    after these), `dispute`, `event`, `expired`, `record`, `activity` or `payment_method`. `sort_key` is the item's
+    sort key in the index that is read. An empty `item_id` ends a page that has looked into enough empty months.
     """
 
     stage: str
@@ -179,8 +179,16 @@ class Cursor(NamedTuple):
 
     def listed_before(self) -> str:
         """Return the sort key before which a `listed` list continues. Raises `Unprocessable` for any other cursor."""
-        if self.item_id == "" or (self.item_id.startswith("pay_") and self.item_id.isascii()):
+        if self.item_id == "" or (self.item_id.startswith(("pay_", "pln_")) and self.item_id.isascii()):
             return self._position("listed")
+        raise wrong_cursor()
+
+    def due_after(self) -> str:
+        """Return the sort key after which a list of plans by their due days continues. Raises `Unprocessable`."""
+        day, _, plan_id = self.sort_key.partition("#")
+        is_day = timestamps.is_day(day) or day == NO_DUE_DATE
+        if self.stage == "due" and is_day and plan_id == self.item_id and plan_id.startswith("pln_"):
+            return self.sort_key
         raise wrong_cursor()
 
     def word_before(self) -> str:

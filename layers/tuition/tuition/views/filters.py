@@ -141,16 +141,15 @@ def _words_of(part: str) -> tuple[str, ...]:
 
 def parse(query: Mapping[str, str]) -> Filters:
     """Parse the filters of a query. Raises `Unprocessable` for a value that no payment can have."""
-    first, last = _day(query, "from"), _day(query, "to")
-    if first and last and first > last:
-        raise Unprocessable("The start date cannot be after the end date.", field="from")
+    first, last = day(query, "from"), day(query, "to")
+    require_order(first, last, "from")
     amount_min, amount_max = _amount(query, "amount_min"), _amount(query, "amount_max")
     if amount_min is not None and amount_max is not None and amount_min > amount_max:
         raise Unprocessable("The minimum amount cannot be higher than the maximum.", field="amount_min")
     return Filters(
-        status=_one_of(query, "status", STATUSES),
-        track=_one_of(query, "track", tuple(catalog.tracks())),
-        refunded=cast(Refunded | None, _one_of(query, "refunded", get_args(Refunded))),
+        status=one_of(query, "status", STATUSES),
+        track=one_of(query, "track", tuple(catalog.tracks())),
+        refunded=cast(Refunded | None, one_of(query, "refunded", get_args(Refunded))),
         attention=flag(query, "attention"),
         disputed=flag(query, "disputed"),
         first=first,
@@ -158,14 +157,21 @@ def parse(query: Mapping[str, str]) -> Filters:
         amount_min=amount_min,
         amount_max=amount_max,
         currency=parse_currency(query),
-        refund_request=_one_of(query, "refund_request", STATES),
+        refund_request=one_of(query, "refund_request", STATES),
         method=_code(query, "method"),
         failure=_code(query, "failure"),
-        q=_search_text(query.get("q", "")),
+        q=search_text(query.get("q", "")),
     )
 
 
-def _search_text(q: str) -> str | None:
+def require_order(first: date | None, last: date | None, name: str) -> None:
+    """Raise `Unprocessable` for the field `name` if the first day is after the last."""
+    if first and last and first > last:
+        raise Unprocessable("The start date cannot be after the end date.", field=name)
+
+
+def search_text(q: str) -> str | None:
+    """Parse the text of a search; None if it is blank. Raises `Unprocessable`."""
     q = re.sub(rf"^[\s{INVISIBLE}]+|[\s{INVISIBLE}]+$", "", q.replace(NO_BREAK_SPACE, " "))
     if len(q) > MAX_ID_LENGTH or not q.isprintable():
         raise Unprocessable(f"q must have at most {MAX_ID_LENGTH} printable characters", field="q")
@@ -174,7 +180,7 @@ def _search_text(q: str) -> str | None:
 
 def parse_order(query: Mapping[str, str]) -> Order:
     """Parse the order of a list: by the time of creation. A search has its own order. Raises `Unprocessable`."""
-    order = _one_of(query, "order", get_args(Order)) or "newest"
+    order = one_of(query, "order", get_args(Order)) or "newest"
     if order == "oldest" and query.get("q"):
         raise Unprocessable("A search has its own order. Leave out order or q.", field="order")
     return cast(Order, order)
@@ -187,7 +193,8 @@ def _code(query: Mapping[str, str], name: str) -> str | None:
     return query.get(name)
 
 
-def _one_of(query: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str | None:
+def one_of(query: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str | None:
+    """Parse one of these values; None if the query does not have it. Raises `Unprocessable`."""
     if name in query and query[name] not in allowed:
         raise Unprocessable(f"{name} must be one of {', '.join(allowed)}", field=name)
     return query.get(name)
@@ -203,20 +210,21 @@ def parse_currency(query: Mapping[str, str]) -> str | None:
 
 def flag(query: Mapping[str, str], name: str) -> bool | None:
     """Parse `true` or `false`; None if the query does not have it. Raises `Unprocessable`."""
-    value = _one_of(query, name, ("true", "false"))
+    value = one_of(query, name, ("true", "false"))
     return None if value is None else value == "true"
 
 
-def _day(query: Mapping[str, str], name: str) -> date | None:
+def day(query: Mapping[str, str], name: str) -> date | None:
+    """Parse a day; None if the query does not have it. Raises `Unprocessable`."""
     if name not in query:
         return None
     try:
-        day = date.fromisoformat(query[name])
+        parsed = date.fromisoformat(query[name])
     except ValueError:
-        day = None
-    if day is None or day.isoformat() != query[name] or not EPOCH.year <= day.year < 2200:
+        parsed = None
+    if parsed is None or parsed.isoformat() != query[name] or not EPOCH.year <= parsed.year < 2200:
         raise Unprocessable(f"{name} must be a day such as 2026-11-23", field=name)
-    return day
+    return parsed
 
 
 def _amount(query: Mapping[str, str], name: str) -> int | None:

@@ -290,7 +290,7 @@ def _search(filters: Filters, after: Cursor | None, page_size: int) -> Iterator[
     exact, address = _payment_named(filters.ids), texts.caseless(filters.address)
     if after is None or after.stage == "listed":
         before = after.listed_before() if after else None
-        theirs = [_walk(queries.by_user(user), filters, before, page_size) for user in _users_named(filters.ids)]
+        theirs = [_walk(queries.by_user(user), filters, before, page_size) for user in users_named(filters.ids)]
         named = (key for key in exact if before is None or key < before)
         yield from map(Cursor.listed, _merge([named, *theirs]))
         after = None
@@ -324,7 +324,7 @@ def _payment_named(ids: list[str]) -> list[str]:
     return []
 
 
-def _users_named(ids: list[str]) -> list[str]:
+def users_named(ids: list[str]) -> list[str]:
     """Return the users that these ids name: their own id, which may look like a customer's, or their customer's."""
     pointers = [queries.stripe_object(text) for text in ids if text.startswith("cus_")]
     return list(dict.fromkeys([*ids, *(pointer.user_id for pointer in pointers if pointer and pointer.user_id)]))

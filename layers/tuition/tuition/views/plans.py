@@ -47,13 +47,17 @@ def plan(plan_id: str, user_id: str) -> dict[str, Any]:
 
 def statement(plan_id: str, user_id: str) -> dict[str, Any]:
     """Return every amount of a user's own plan: requested, received, refunded or lost, oldest first, with ids."""
-    plan = own_plans.load(plan_id, user_id).existing_plan
+    return statement_of(own_plans.load(plan_id, user_id).existing_plan)
+
+
+def statement_of(plan: Plan) -> dict[str, Any]:
+    """Return every amount of a plan, as `statement` does, for staff."""
     items = queries.payments_by_id(list(plan.parts))
     payments = sorted(map(mapping.payment_from_item, items), key=lambda payment: payment.attempt)
     lines = [line for payment in payments for line in _lines(payment)]
     sums = {name: sum(line["amount"] for line in lines if line["kind"] == name) for name in KINDS}
     return {
-        "plan_id": plan_id,
+        "plan_id": plan.plan_id,
         "currency": plan.terms.currency,
         "lines": sorted(lines, key=lambda line: line["at"][:_SECOND]),
         **sums,

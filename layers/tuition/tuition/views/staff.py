@@ -27,6 +27,8 @@ from tuition.views.payment_json import PaymentView, staff_request_json
 MAX_OWN_RECORDS = 1000
 """Of a user's own chain that their page shows and verifies, the newest. Staff have a record for each person they read
 about in an hour. The daily audit verifies the whole chain."""
+MAX_PLANS = 20
+"""Of a user that their page shows, the newest."""
 
 
 def payments(filters: Filters, limit: int, cursor: str | None, order: Order = "newest") -> dict[str, Any]:
@@ -279,11 +281,19 @@ def user(user_id: str, limit: int, cursor: str | None) -> dict[str, Any]:
         "enrollments": student.enrollments_json(items),
         "payments": [view.json() for view in views],
         "next_cursor": next_cursor,
+        "plans": _plans(user_id),
         "notes": notes.shown(NoteTopic(user_id)),
         "audit": trail,
         "chain": _chain(audit.verify(user_id, trail, version, head, first)),
         "standings": {"verified": not problems, "problems": [problem.to_json() for problem in problems]},
     }
+
+
+def _plans(user_id: str) -> list[dict[str, Any]]:
+    """Return the newest plans of a user."""
+    from tuition.views import staff_plans  # few students have a plan, and each cold start would pay for its modules
+
+    return staff_plans.of_user(user_id, MAX_PLANS)
 
 
 def _refunded_payments(items: Mapping[str, Item]) -> dict[str, int]:

@@ -1,0 +1,232 @@
+"""The types of the requests and answers of staff about payment plans."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from api_schema.about import About, Amount, Currency, Cursor, Day, PaymentId, Text, Time
+from api_schema.payments import StaffPayment
+from api_schema.plans import Seq, StaffPlan
+from api_schema.staff.audit import AuditRecord
+from api_schema.staff.decisions import AcknowledgementOrder
+from api_schema.staff.fields import AnyTrack, Flag
+from api_schema.students import PageQuery
+from tuition.core.plan import Status
+from tuition.core.plan_attempts import WhyNone
+from tuition.core.plan_facts import DecisionName
+from tuition.core.plan_outcomes import StaffDecision
+from tuition.core.plan_schedule import BoundaryName
+from tuition.core.plan_terms import MAX_PERIODS
+from tuition.core.stripe_json import MAX_ID_LENGTH
+from tuition.views.staff_plans import MAX_MONTHS, MAX_PAYMENTS
+
+MaybeTime = Annotated[Time | None, About(examples=[None])]
+
+
+@dataclass(kw_only=True)
+class PlansQuery(PageQuery):
+    """Filters for plans, and a page."""
+
+    status: Annotated[Status | None, About(examples=["LATE"])] = None
+    kind: Literal["installments", "membership"] | None = None
+    track: AnyTrack | None = None
+    due_from: Annotated[Day | None, About("The first day on which the next installment is due.")] = None
+    due_to: Annotated[Day | None, About("The last day on which the next installment is due.")] = None
+    attention: Annotated[Flag | None, About("Whether the plan itself needs attention.")] = None
+    q: Annotated[
+        str | None,
+        About(
+            "A plan, one of its payments, or a student: their id, their customer's, or their email address.",
+            maxLength=MAX_ID_LENGTH,
+            examples=["ada@example.org"],
+        ),
+    ] = None
+
+
+@dataclass
+class StaffPlans:
+    """A page of plans."""
+
+    plans: list[StaffPlan]
+    next_cursor: Cursor
+
+
+@dataclass
+class PlanDecisionMade:
+    """A decision about a plan, by staff or its student."""
+
+    id: Annotated[str, About(examples=["dec_0a1b2c3d4e5f60718293"])]
+    decision: DecisionName
+    at: Time
+    actor: Annotated[str, About("A user id.", examples=["grace"])]
+    seqs: Annotated[list[Seq], About("The installments that it is about.")]
+    to: Annotated[Day | None, About("The new due day.")]
+    refund: Literal["all", "none"] | None
+    access: Annotated[bool | None, About("During a pause; null as before.", examples=[None])]
+    accepts: Annotated[list[str], About("The refunds with which the plan continues.", examples=[[]])]
+    note: Annotated[str, About(examples=["agreed by telephone"])]
+
+
+@dataclass
+class Announcement:
+    """The notice of a charge. `bounced` is when its email came back."""
+
+    seq: Seq
+    day: Day
+    at: Time
+    bounced: MaybeTime
+
+
+@dataclass
+class TryAnswer:
+    """The result of a charge without the student."""
+
+    at: Time
+    charge: Annotated[str | None, About(examples=["ch_3SXk2e"])]
+    code: Annotated[str | None, About("Why it failed.", examples=["insufficient_funds"])]
+    advice: Annotated[str | None, About("Stripe's advice.", examples=["try_again_later"])]
+
+
+@dataclass
+class PlanTry:
+    """A charge without the student."""
+
+    occasion: Annotated[str, About(examples=["day:2026-12-29"])]
+    at: Time
+    seq: Seq
+    payment_id: PaymentId | None
+    answer: TryAnswer | None
+
+
+@dataclass
+class PlanMethodFact:
+    """A payment method that the student set up for later charges."""
+
+    id: Annotated[str, About(examples=["pm_1"])]
+    type: Annotated[str | None, About(examples=["card"])]
+    set_up: Time
+    updated: Annotated[MaybeTime, About("When the network updated the card.")]
+    replaced: Annotated[MaybeTime, About("When the student chose another.")]
+    gone: Annotated[MaybeTime, About("When Stripe no longer had it.")]
+
+
+@dataclass
+class PlanFacts:
+    """The facts of a plan besides its payments."""
+
+    observed: Annotated[MaybeTime, About("The newest boundary that has passed.")]
+    decisions: list[PlanDecisionMade]
+    announcements: list[Announcement]
+    tries: list[PlanTry]
+    payment_methods: list[PlanMethodFact]
+
+
+@dataclass
+class PlanBoundary:
+    """When a plan changes by time alone, unless something happens before."""
+
+    at: Time
+    day: Day
+    name: Annotated[BoundaryName, About(examples=["grace_over"])]
+    seq: Seq
+
+
+@dataclass
+class PlanOutcome:
+    """The plan after a decision."""
+
+    status: Annotated[Status, About(examples=["COMPLETE"])]
+    grants_access: Annotated[bool, About(examples=[True])]
+    outstanding: Annotated[Amount, About(examples=[0])]
+    refund_amount: Annotated[Amount, About("The refund that it leads to.", examples=[0])]
+
+
+@dataclass
+class PlanAction:
+    """A decision that the API accepts now, and what it leads to."""
+
+    decision: StaffDecision
+    seq: Annotated[Seq | None, About("Of `waive` and `reschedule`.")]
+    refund: Annotated[Literal["all", "none"] | None, About("Of `close`.")]
+    earliest: Annotated[Day | None, About("The first day to which an installment can be moved.")]
+    latest: Annotated[Day | None, About("The last day to which an installment can be moved.")]
+    after: PlanOutcome
+
+
+@dataclass
+class PlanChain:
+    """Whether the audit chain of the plan, or of one of its payments, verifies."""
+
+    subject: Annotated[str, About(examples=["pln_4f1c2a9b7d3e4c58"])]
+    verified: bool
+    problem: Annotated[str | None, About(examples=[None])]
+
+
+@dataclass
+class PlanDetails:
+    """A plan with everything about it."""
+
+    plan: StaffPlan
+    payments: Annotated[list[StaffPayment], About(f"The newest {MAX_PAYMENTS}.")]
+    more_payments: Annotated[bool, About("Whether the plan has older ones.", examples=[False])]
+    facts: PlanFacts
+    boundaries: Annotated[list[PlanBoundary], About("Those ahead, the next first.")]
+    actions: Annotated[list[PlanAction], About("The decisions that an admin can take now.")]
+    collect_refusal: Annotated[
+        WhyNone | None, About("Why the plan cannot be charged now; null if it can.", examples=["not_announced"])
+    ]
+    audit: Annotated[list[AuditRecord], About("Of the plan and these payments, by time.")]
+    chains: list[PlanChain]
+
+
+@dataclass(kw_only=True)
+class PlanDecisionOrder:
+    """A decision about a plan, as it was read in its `version`."""
+
+    decision: Annotated[
+        StaffDecision,
+        About(
+            "`waive`: one installment is not owed. `reschedule`: it is due on another day. `forgive`: nothing more is"
+            " owed. `pause`, `resume`. `continue`: charge again after a refund. `close`: end the plan. `revoke`,"
+            " `restore`: access.",
+            examples=["reschedule"],
+        ),
+    ]
+    version: Annotated[int, About("The plan's version that you saw.", minimum=0, maximum=10**9 - 1, examples=[7])]
+    note: Annotated[Text, About("For staff.", examples=["agreed by telephone"])]
+    seq: Annotated[int | None, About("Of `waive` and `reschedule`.", minimum=1, maximum=MAX_PERIODS)] = None
+    to: Annotated[Day | None, About("The new due day, of `reschedule`.")] = None
+    refund: Annotated[Literal["all", "none"] | None, About("Of `close`: whether all money goes back.")] = None
+    access: Annotated[bool | None, About("Of `pause`: whether it gives access. Left out: as before.")] = None
+
+
+@dataclass(kw_only=True)
+class PlanAcknowledgementOrder(AcknowledgementOrder):
+    """A reason for attention of a plan to acknowledge."""
+
+
+@dataclass(kw_only=True)
+class ForecastQuery:
+    """How many months, and a position in the plans."""
+
+    months: Annotated[int, About("From this month on.", minimum=1, maximum=MAX_MONTHS)] = 6
+    cursor: Annotated[str | None, About("The `next_cursor` of the answer before.", examples=["eyJ2IjoxfQ"])] = None
+
+
+@dataclass
+class ExpectedMonth:
+    """The cash that is expected in a month, in one currency. Of it, `at_risk` is charged only after someone acts."""
+
+    month: Annotated[str, About(examples=["2026-12"])]
+    currency: Currency
+    due: Annotated[Amount, About(examples=[24950])]
+    at_risk: Annotated[Amount, About(examples=[12475])]
+    installments: Annotated[int, About("How many are expected.", examples=[2])]
+
+
+@dataclass
+class Forecast:
+    """The expected cash of some plans. Add up the answers until there is no `next_cursor`."""
+
+    months: list[ExpectedMonth]
+    read: Annotated[int, About("How many plans were read.", examples=[2])]
+    next_cursor: Cursor
