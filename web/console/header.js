@@ -12,6 +12,8 @@ const DAILY_LINKS = [
   ["disputes", "Disputes"],
 ];
 const OTHER_LINKS = [
+  ["plans", "Payment plans"],
+  ["forecast", "Forecast"],
   ["books", "Books"],
   ["statement", "Statement"],
   ["quarantine", "Quarantine"],

@@ -63,6 +63,37 @@ const ENROLLMENT_STATUSES = {
 /** `[name, color]` of an enrollment's status. */
 export const enrollmentStatus = (status) => ENROLLMENT_STATUSES[status] ?? [status, ""];
 
+const PLAN_STATUSES = {
+  OPEN: ["Not begun", "busy"],
+  ACTIVE: ["Active", "good"],
+  LATE: ["Late", "warn"],
+  SUSPENDED: ["Suspended", "bad"],
+  PAUSED: ["Paused", "busy"],
+  COMPLETE: ["Complete", "good"],
+  CLOSED: ["Closed", ""],
+  REFUNDED: ["Refunded", "info"],
+  ABANDONED: ["Abandoned", ""],
+};
+
+/** `[status, name]` of each status of a plan, for a list to choose from. */
+export const planStatuses = Object.entries(PLAN_STATUSES).map(([status, [name]]) => [status, name]);
+
+/** `[name, color]` of a plan's status. */
+export const planStatus = (status) => PLAN_STATUSES[status] ?? [status, ""];
+
+const INSTALLMENT_STATES = {
+  paid: ["Paid", "good"],
+  processing: ["Processing", "busy"],
+  due: ["Due", "warn"],
+  failed: ["Charge failed", "bad"],
+  upcoming: ["Upcoming", ""],
+  waived: ["Waived", "info"],
+  lost: ["Lost to a dispute", "bad"],
+};
+
+/** `[name, color]` of an installment's state. */
+export const installmentState = (state) => INSTALLMENT_STATES[state] ?? [state, ""];
+
 const REFUND_STATES = {
   awaiting_approval: ["Awaiting approval", "warn"],
   declined: ["Declined", ""],

@@ -6,6 +6,7 @@ import { DataPanel, EraseDialog, hasBegun, HoldDialog } from "./erasure.js";
 import { Notes } from "./notes.js";
 import { PaymentTable } from "./payment_table.js";
 import { AddressDialog, ExportDialog } from "./personal_data_dialogs.js";
+import { PlanTable } from "./plans.js";
 import { html, useState } from "./preact.js";
 import { Result } from "./result.js";
 import { lastList, lastPayment, openDialog, routeTo } from "./route.js";
@@ -91,7 +92,7 @@ function Purchases({ user, staff }) {
 const DELIVERY = { bounced: "Address does not exist", complained: "Reported as spam" };
 
 function Details({ details, id, query, staff, done }) {
-  const { user, enrollments, payments, audit, chain, standings, next_cursor: next } = details;
+  const { user, enrollments, payments, plans, audit, chain, standings, next_cursor: next } = details;
   const { customer } = user;
   return html`
     <div class="groups wide">
@@ -111,6 +112,7 @@ function Details({ details, id, query, staff, done }) {
       ${!enrollments.length && html`<section class="panel"><h2>Enrollments</h2><p class="small">None.</p></section>`}
     </div>
     <${Notes} topic=${{ user_id: id }} notes=${details.notes} staff=${staff} done=${done} />
+    ${plans.length > 0 && html`<h2>Payment plans</h2><${PlanTable} plans=${plans} showStudent=${false} />`}
     <h2>Payments</h2>
     ${payments.length ? html`<${PaymentTable} payments=${payments} showStudent=${false} />` : html`<${Empty} title="No payments" />`}
     <${Pager} path=${["users", id]} query=${query} next=${next} count=${payments.length} />

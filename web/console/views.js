@@ -30,6 +30,8 @@ const LIST_VIEWS = {
   attention: later(async () => (await import("./attention.js")).Attention),
   "refund-requests": later(async () => (await import("./refund_requests.js")).RefundRequests),
   disputes: later(async () => (await import("./disputes.js")).Disputes),
+  plans: later(async () => (await import("./plans.js")).Plans),
+  forecast: later(async () => (await import("./forecast.js")).Forecast),
   books: later(async () => (await import("./books.js")).Books),
   statement: later(async () => (await import("./statement.js")).Statement),
   quarantine: later(async () => (await import("./quarantine.js")).Quarantine),
@@ -39,6 +41,7 @@ const LIST_VIEWS = {
 };
 const DETAIL_VIEWS = {
   payments: later(async () => (await import("./payment.js")).Payment),
+  plans: later(async () => (await import("./plan.js")).Plan),
   users: later(async () => (await import("./user.js")).User),
   exports: EXPORTS,
 };

@@ -1,0 +1,164 @@
+// One payment plan: its schedule, payments, what happens next and when, its timeline, and the decisions of staff.
+import { moneyWithCode, sentenceCase } from "../shared/format.js";
+import { get, useResponse } from "./api.js";
+import { Empty, None, Time, UserLink, WhenLoaded } from "./components.js";
+import { PaymentTable } from "./payment_table.js";
+import { CollectDialog, DecisionDialog, decisionName, ResolvePlanDialog } from "./plan_dialogs.js";
+import { planName, PlanStatus } from "./plans.js";
+import { html, useRef, useState } from "./preact.js";
+import { Result } from "./result.js";
+import { lastList, openDialog, routeTo } from "./route.js";
+import { installmentState } from "./status.js";
+import { EntryList } from "./timeline.js";
+import { inOrder, recordEntry } from "./timeline_entries.js";
+
+export function Plan({ id, query, staff }) {
+  const state = useResponse(() => get(`/admin/plans/${encodeURIComponent(id)}`), [id]);
+  const [result, setResult] = useState(undefined);
+  const done = (text) => {
+    setResult(text ? { text } : undefined);
+    state.reload();
+  };
+  if (state.error?.status === 404)
+    return html`<h1 tabindex="-1">Plan not found</h1><${Empty} title=${`There is no plan ${id}`}><a href=${routeTo(["plans"])}>Go to Payment plans</a><//>`;
+  return html`<p class="crumbs"><a data-up href=${lastList()}>← Back to the list</a> <kbd>Esc</kbd></p>
+    ${!state.response && html`<h1 tabindex="-1">Payment plan</h1>`}
+    <${WhenLoaded} of=${state}>${(details) => html`<${Details} details=${details} query=${query} staff=${staff} result=${result} done=${done} />`}<//>`;
+}
+
+function Details({ details, query, staff, result, done }) {
+  const { plan, payments } = details;
+  const total = plan.total === null ? `${moneyWithCode(plan.schedule[0].amount, plan.currency)} every ${plan.every}` : moneyWithCode(plan.total, plan.currency);
+  return html`
+    <div class="headline">
+      <h1 tabindex="-1" data-title=${`${plan.email ?? plan.user_id}, ${planName(plan)}`}>${total} for ${plan.track ?? plan.membership}</h1>
+      <${PlanStatus} plan=${plan} />
+      <span class="grow"></span>
+      ${staff.decides && html`<${Actions} details=${details} />`}
+    </div>
+    <p class="summary">
+      <span><${UserLink} id=${plan.user_id}>${plan.email ?? plan.user_id}<//></span>
+      <span>bought as ${plan.offer}</span>
+      <span>begun <${Time} at=${plan.created_at} /></span>
+      <span>${moneyWithCode(plan.received, plan.currency)} received</span>
+      ${plan.refunded > 0 && html`<span>${moneyWithCode(plan.refunded, plan.currency)} refunded</span>`}
+      <span>${moneyWithCode(plan.outstanding, plan.currency)} outstanding</span>
+      <span>${plan.grants_access ? "Access granted" : "No access"}</span>
+      ${plan.cancel_at && html`<span>ends on ${plan.cancel_at}</span>`}
+    </p>
+    <${Result} result=${result} takesFocus=${true} />
+    ${plan.attention.map((reason) => html`<${Attention} key=${reason.name} reason=${reason} staff=${staff} />`)}
+    <${Schedule} details=${details} staff=${staff} />
+    <${Ahead} details=${details} />
+    <h2>Payments</h2>
+    ${payments.length ? html`<${PaymentTable} payments=${payments} showStudent=${false} />` : html`<${Empty} title="No payments" />`}
+    ${details.more_payments && html`<p class="small">Older payments of this plan are in <a href=${routeTo(["payments"], { q: plan.user_id })}>the student’s payments</a>.</p>`}
+    <${Decisions} decisions=${details.facts.decisions} student=${plan.user_id} />
+    <${PlanTimeline} details=${details} />
+    ${staff.decides && html`<${OpenDialog} key=${`${query.do} ${query.on}`} query=${query} details=${details} done=${done} />`}`;
+}
+
+/** The decisions about the whole plan. Those about an installment are in its row. */
+function Actions({ details }) {
+  const names = [...new Set(details.actions.filter(({ seq }) => seq === null).map(({ decision }) => decision))];
+  return html`<span class="actions">
+    ${details.collect_refusal === null && html`<button type="button" onClick=${() => openDialog("collect")}>Charge now…</button>`}
+    ${names.map((decision) => html`<button key=${decision} type="button" class="quiet" onClick=${() => openDialog(decision)}>${decisionName({ decision })}…</button>`)}
+  </span>`;
+}
+
+function Attention({ reason, staff }) {
+  return html`<div class="note warn attention"><div><p><strong>Needs attention:</strong> ${reason.detail}.</p></div>
+    ${staff.decides && html`<button type="button" class="quiet" onClick=${() => openDialog("resolve", { on: reason.name })}>Mark as resolved…</button>`}</div>`;
+}
+
+function Schedule({ details, staff }) {
+  const { plan, actions } = details;
+  return html`<section class="panel" aria-labelledby="schedule"><h2 id="schedule">Schedule</h2>
+    <div class="scroll" tabindex="0" role="region" aria-labelledby="schedule"><table><caption class="visually-hidden">Installments</caption>
+    <thead><tr><th scope="col">No.</th><th scope="col">Due</th><th scope="col">Charged on</th><th scope="col" class="right">Amount</th><th scope="col">State</th><th scope="col">Payment</th><th scope="col"><span class="visually-hidden">Actions</span></th></tr></thead>
+    <tbody>${plan.schedule.map((one) => html`<${Installment} key=${one.seq} one=${one} plan=${plan} actions=${staff.decides ? actions.filter(({ seq }) => seq === one.seq) : []} />`)}</tbody></table></div></section>`;
+}
+
+function Installment({ one, plan, actions }) {
+  const [state, color] = installmentState(one.state);
+  return html`<tr>
+    <th scope="row">${one.seq}</th>
+    <td>${one.due ?? html`<${None} />`}</td>
+    <td>${one.collect ?? html`<${None} />`}</td>
+    <td class="right"><span class="sum">${moneyWithCode(one.amount, plan.currency)}</span></td>
+    <td><span class=${`chip ${color}`} title=${one.state}>${state}</span>${one.failure && html`<span class="why">${one.failure.code.replace(/_/g, " ")}</span>`}</td>
+    <td>${one.payment_id ? html`<a href=${routeTo(["payments", one.payment_id])}>Open<span class="visually-hidden"> the payment of installment ${one.seq}</span></a>` : html`<${None} />`}</td>
+    <td class="actions">${actions.map((action) => html`<button key=${action.decision} type="button" class="quiet" onClick=${() => openDialog(action.decision, { on: one.seq })}>${action.decision === "waive" ? "Waive" : "Move"}…<span class="visually-hidden"> installment ${one.seq}</span></button>`)}</td>
+  </tr>`;
+}
+
+const BOUNDARIES = {
+  due: "it is due, and the grace period begins",
+  grace_over: "the grace period ends, and access with it if nothing is paid",
+  give_up: "the plan is given up and closed",
+  period_end: "the membership ends",
+};
+const REFUSALS = {
+  not_charged: "Nothing of this plan is charged now.",
+  processing: "A bank is processing a payment.",
+  unanswered: "The result of a charge is being read.",
+  not_announced: "The next charge is announced first, some days before its day.",
+  no_method: "The student has no payment method that can be charged.",
+  do_not_try_again: "The student’s bank refuses every further charge of this payment method.",
+  authentication_required: "The student’s bank asks the student to confirm: only they can pay.",
+  tries_used: "This bank account was debited as often as it may be. Only the student can pay.",
+  tried_today: "Staff had this plan charged today. It can be charged again tomorrow.",
+};
+
+/** The next events of the plan, unless a payment or a decision comes first. */
+function Ahead({ details }) {
+  const { plan, boundaries, collect_refusal: refusal } = details;
+  const attempt = plan.next?.attempt_at;
+  if (!boundaries.length && !attempt && !refusal) return null;
+  return html`<section class="panel"><h2>What happens next</h2><ul class="plain">
+    ${attempt && html`<li><${Time} at=${attempt} />: installment ${plan.next.seqs.join(", ")} is charged</li>`}
+    ${boundaries.map(({ at, name, seq }) => html`<li key=${`${name} ${at}`}><${Time} at=${at} />: installment ${seq}, ${BOUNDARIES[name]}</li>`)}
+    ${refusal && html`<li>${REFUSALS[refusal]}</li>`}
+  </ul></section>`;
+}
+
+function Decisions({ decisions, student }) {
+  if (!decisions.length) return null;
+  return html`<section class="panel"><h2>Decisions</h2><ul class="plain">${decisions.map(
+    (one) => html`<li key=${one.id}><${Time} at=${one.at} /> <strong>${sentenceCase(one.decision)}</strong>${one.seqs.length > 0 && ` (${one.seqs.join(", ")})`}${one.to && ` to ${one.to}`}${one.refund && `, refund ${one.refund}`} by ${one.actor === student ? "the student" : html`<${UserLink} id=${one.actor} />`}${one.note && `: ${one.note}`}</li>`,
+  )}</ul></section>`;
+}
+
+/** The records of the plan and of its payments in one order. */
+function PlanTimeline({ details }) {
+  const { plan, payments, audit, chains } = details;
+  const byId = Object.fromEntries(payments.map((payment) => [payment.payment_id, payment]));
+  const entries = audit.map((record) => ({
+    ...recordEntry(record),
+    actor: record.actor && { id: record.actor, isStudent: record.actor === plan.user_id },
+    payment: byId[record.subject] && { ...byId[record.subject], track: "payment" },
+  }));
+  const broken = chains.find(({ verified }) => !verified);
+  const status = broken
+    ? html`<span class="chip bad" role="alert">Audit trail broken: ${broken.subject}, ${broken.problem}</span>`
+    : html`<span class="chip good">${chains.length === 1 ? "Audit trail" : `${chains.length} audit trails`} verified (${audit.length} records)</span>`;
+  return html`<${EntryList} entries=${inOrder(entries)} status=${status} />`;
+}
+
+/** The dialog named in the address, if the plan's state allows it. It stays open if another member of staff acts first. */
+function OpenDialog({ query, details, done }) {
+  const { plan, actions, collect_refusal: refusal } = details;
+  const allowed = () => {
+    if (query.do === "collect") return refusal === null;
+    if (query.do === "resolve") return plan.attention.find(({ name }) => name === query.on);
+    const chosen = actions.filter(({ decision, seq }) => decision === query.do && String(seq ?? "") === (query.on ?? ""));
+    return chosen.length > 0 && chosen;
+  };
+  const opened = useRef(undefined);
+  opened.current ??= allowed();
+  if (!opened.current) return null;
+  if (query.do === "collect") return html`<${CollectDialog} details=${details} done=${done} />`;
+  if (query.do === "resolve") return html`<${ResolvePlanDialog} details=${details} reason=${opened.current} done=${done} />`;
+  return html`<${DecisionDialog} details=${details} actions=${opened.current} done=${done} />`;
+}

@@ -1,0 +1,99 @@
+// The list of payment plans, by the day on which the next installment is due.
+import { moneyWithCode } from "../shared/format.js";
+import { get, useResponse } from "./api.js";
+import { AttentionChips, Empty, None, Pager, UserLink, WhenLoaded } from "./components.js";
+import { html } from "./preact.js";
+import { changeQuery, routeTo } from "./route.js";
+import { planStatus, planStatuses } from "./status.js";
+
+const FILTERS = ["status", "kind", "track", "due_from", "due_to", "attention", "q"];
+const KINDS = [
+  ["installments", "Installments"],
+  ["membership", "Membership"],
+];
+const ATTENTION = [
+  ["true", "Needs attention"],
+  ["false", "No attention"],
+];
+
+export function Plans({ query }) {
+  const filters = Object.fromEntries(FILTERS.map((name) => [name, query[name]]));
+  const load = () => get("/admin/plans", { ...filters, limit: 50, cursor: query.cursor });
+  const state = useResponse(load, [filters, query.cursor]);
+  const isFiltered = FILTERS.some((name) => query[name]);
+  const empty = ({ plans, next_cursor: next }) =>
+    !plans.length &&
+    !next &&
+    html`<${Empty} title=${isFiltered ? "No plan matches" : "No payment plans"}>${isFiltered && html`<a href=${routeTo(["plans"])}>Clear all filters</a>`}<//>`;
+  const isNewestFirst = Boolean(query.q || query.attention === "true");
+  return html`<h1 tabindex="-1">Payment plans</h1>
+    <${Filters} query=${query} isFiltered=${isFiltered} />
+    <${WhenLoaded} of=${state} empty=${empty}>
+      ${({ plans, next_cursor: next }) => html`<${PlanTable} plans=${plans} />
+      <${Pager} path=${["plans"]} query=${query} next=${next} count=${plans.length} names=${isNewestFirst ? undefined : ["First", "Next"]} />`}
+    <//>`;
+}
+
+function Filters({ query, isFiltered }) {
+  const set = (changes) => changeQuery({ ...changes, cursor: "" });
+  const choose = (name) => ({ target }) => set({ [name]: target.value });
+  const select = (name, label, options) => html`<div class=${`field ${query[name] ? "on" : ""}`}><label for=${`plans-${name}`}>${label}</label>
+    <select id=${`plans-${name}`} value=${query[name] ?? ""} onChange=${choose(name)}>
+      <option value="">any</option>${options.map(([value, text]) => html`<option key=${value} value=${value} selected=${query[name] === value}>${text}</option>`)}
+    </select></div>`;
+  const day = (name, label) => html`<div class=${`field ${query[name] ? "on" : ""}`}><label for=${`plans-${name}`}>${label}</label>
+    <input id=${`plans-${name}`} type="date" min="2020-01-01" max="2199-12-31" value=${query[name] ?? ""} onChange=${choose(name)} /></div>`;
+  const search = (event) => {
+    event.preventDefault();
+    set({ q: new FormData(event.target).get("q").trim() });
+  };
+  return html`<form class="filters" role="search" aria-label="Payment plans" onSubmit=${search}>
+    <div class="line">
+      <div class=${`field wide ${query.q ? "on" : ""}`}><label for="plans-q">Find a student</label>
+        <input id="plans-q" name="q" type="search" autocomplete="off" spellcheck="false" placeholder="Email or ID" value=${query.q ?? ""} key=${query.q} /></div>
+      <button type="submit" class="quiet">Find</button>
+      ${isFiltered && html`<a class="button quiet" href=${routeTo(["plans"])}>Clear all filters</a>`}
+      <a class="button quiet" href=${routeTo(["forecast"])}>Forecast</a>
+    </div>
+    <div class="line">
+      ${select("status", "Status", planStatuses)}
+      ${select("kind", "Kind", KINDS)}
+      ${select("attention", "Attention", ATTENTION)}
+      ${day("due_from", "Due from")}
+      ${day("due_to", "Due to")}
+    </div>
+  </form>`;
+}
+
+/** A table of plans: of the list, and of a student. */
+export function PlanTable({ plans, showStudent = true }) {
+  return html`<div class="scroll" tabindex="0" role="region" aria-label="Payment plans"><table class="rows">
+    <caption class="visually-hidden">Payment plans</caption>
+    <thead><tr><th scope="col">Next due</th><th scope="col">Status</th>${showStudent && html`<th scope="col">Student</th>`}<th scope="col">For</th><th scope="col" class="right">Received</th><th scope="col" class="right">Outstanding</th><th scope="col">Attention</th></tr></thead>
+    <tbody>${plans.map((plan) => html`<${Row} key=${plan.plan_id} plan=${plan} showStudent=${showStudent} />`)}</tbody>
+  </table></div>`;
+}
+
+function Row({ plan, showStudent }) {
+  const { plan_id: id, user_id: userId, email, next, currency, attention } = plan;
+  const name = `${planName(plan)}${showStudent ? `, ${email ?? userId}` : ""}`;
+  return html`<tr data-id=${id}>
+    <td><a class="open" href=${routeTo(["plans", id])}>${next?.due ?? "nothing"}<span class="visually-hidden">, ${name}</span></a></td>
+    <td><${PlanStatus} plan=${plan} /></td>
+    ${showStudent && html`<td class="person"><${UserLink} id=${userId}>${email ?? userId}<//></td>`}
+    <td>${planName(plan)}</td>
+    <td class="right"><span class="sum">${moneyWithCode(plan.received, currency)}</span></td>
+    <td class="right"><span class="sum">${moneyWithCode(plan.outstanding, currency)}</span></td>
+    <td>${attention.length ? html`<${AttentionChips} reasons=${attention} />` : html`<${None} />`}</td>
+  </tr>`;
+}
+
+/** `DP, 4x`. */
+export const planName = ({ track, membership, offer }) => `${track ?? membership}, ${offer}`;
+
+/** A plan's status, with the API's name on hover, and what only the student can do. */
+export function PlanStatus({ plan }) {
+  const [name, color] = planStatus(plan.status);
+  const needed = plan.next?.needs_you;
+  return html`<span class=${`chip ${color}`} title=${plan.status}>${name}</span>${needed && needed !== "suspended" && html`<span class="why">needs the student</span>`}`;
+}
