@@ -18,12 +18,12 @@ from tuition.core.refs import PaymentRef
 from tuition.core.refund_request import STRIPE_REASONS, RefundRequest
 from tuition.core.stripe_json import MAX_ID_LENGTH
 from tuition.intake import stripe_events
-from tuition.payments import access, email_address, emails, legal_hold, purchase_blocks, refunds, selling
+from tuition.payments import access, email_address, emails, legal_hold, purchase_blocks, refunds, switches
 from tuition.storage.notes import NoteTopic
 from tuition.stripe_gateway import resolve
 from tuition.views import counts, explain, filters, payment_list, recorded_reads, staff, timelines
 from tuition.views import notes as notes_view
-from tuition.views import selling as selling_view
+from tuition.views import switches as switches_view
 from tuition.views.payment_json import PaymentView, staff_request_json
 
 Handler = Callable[[Request, Identity], Reply]
@@ -532,7 +532,7 @@ def list_active_staff(_request: Request, _actor: Identity) -> Reply:
 
 @route("GET /api/admin/selling", "support")
 def read_selling(_request: Request, _actor: Identity) -> Reply:
-    return Reply(200, selling_view.to_json())
+    return Reply(200, switches_view.to_json("selling"))
 
 
 @route("POST /api/admin/selling", "admin")
@@ -544,8 +544,23 @@ def decide_selling(request: Request, actor: Identity) -> Reply:
     if on and message:
         raise Unprocessable("message is what students read while nothing is sold", field="message")
     version = version_field(body, "expected_version")
-    selling.decide(on=on, note=note, message=message, staff=actor.user_id, expected_version=version)
-    return Reply(200, selling_view.to_json())
+    switches.decide("selling", on=on, note=note, message=message, staff=actor.user_id, expected_version=version)
+    return Reply(200, switches_view.to_json("selling"))
+
+
+@route("GET /api/admin/collecting", "support")
+def read_collecting(_request: Request, _actor: Identity) -> Reply:
+    return Reply(200, switches_view.to_json("collecting"))
+
+
+@route("POST /api/admin/collecting", "admin")
+def decide_collecting(request: Request, actor: Identity) -> Reply:
+    body = request.json("collecting", "note", "expected_version")
+    on = flag_field(body, "collecting", required=True)
+    note = text_field(body, "note", max_length=refunds.MAX_TEXT_LENGTH, required=True) or ""
+    version = version_field(body, "expected_version")
+    switches.decide("collecting", on=on, note=note, staff=actor.user_id, expected_version=version)
+    return Reply(200, switches_view.to_json("collecting"))
 
 
 @route("GET /api/admin/refund-requests", "support")

@@ -34,13 +34,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local.deployed_function import CommandFailed, add_stack_options, local_connection, physical_id
 from tuition import clock
-from tuition.core import audit, plan_checks, retention, selling, timestamps
+from tuition.core import audit, plan_checks, retention, switches, timestamps
 from tuition.core import enrollment as enrollments
 from tuition.core.enrollment import Enrollment, Standing
 from tuition.core.facts import NO_FACTS
 from tuition.core.payment import Payment
 from tuition.core.plan import Plan
 from tuition.core.refs import Grantor, is_plan
+from tuition.core.switches import SwitchName
 from tuition.storage import keys, mapping
 from tuition.storage.items import CustomerItem
 
@@ -247,7 +248,7 @@ class Verification:
         self._verify_plans()
         self._verify_users()
         self._verify_customers()
-        self._verify_selling()
+        self._verify_switches()
         self._verify_other_subjects()
         if copy is not None:
             self._compare_heads(copy)
@@ -455,13 +456,14 @@ class Verification:
 
     # --- the other chains ---
 
-    def _verify_selling(self) -> None:
-        self._records_of(selling.SUBJECT)
-        self._report_if_it_stays(selling.SUBJECT, self._selling_now)
+    def _verify_switches(self) -> None:
+        for name, subject in switches.SUBJECTS.items():
+            self._records_of(subject)
+            self._report_if_it_stays(subject, partial(self._switch_now, name))
 
-    def _selling_now(self) -> str | None:
-        switch = mapping.selling_from_raw(self._tables.get("CursorsTable", keys.cursor_key(keys.SELLING)))
-        return _why(selling.verify(switch, self._tables.records(selling.SUBJECT)))
+    def _switch_now(self, name: SwitchName) -> str | None:
+        switch = mapping.switch_from_raw(name, self._tables.get("CursorsTable", keys.cursor_key(name)))
+        return _why(switches.verify(switch, self._tables.records(switches.SUBJECTS[name])))
 
     def _verify_other_subjects(self) -> None:
         """Report chains without an owner: a payment or the head of a user was removed, or the records are forged."""

@@ -23,7 +23,7 @@ from tuition.core import (
     plan_parts,
     published_events,
     recorded_facts,
-    selling,
+    switches,
 )
 from tuition.core import payment as payments
 from tuition.core.enrollment import Enrollment
@@ -31,7 +31,7 @@ from tuition.core.payment import Payment
 from tuition.core.plan import Plan
 from tuition.core.purchase_blocks import NO_BLOCKS, PurchaseBlocks
 from tuition.core.refs import is_plan
-from tuition.core.selling import Selling
+from tuition.core.switches import Switch, SwitchName
 from tuition.storage import dynamodb, keys, mapping
 from tuition.storage.items import (
     AuditItem,
@@ -64,7 +64,7 @@ class Snapshot:
     pointers: dict[str, StripeObjectItem] = field(default_factory=dict)
     blocks: dict[str, PurchaseBlocks] = field(default_factory=dict)
     first_purchases: dict[str, set[str]] = field(default_factory=dict)
-    selling: Selling = field(default_factory=Selling)
+    switches: dict[SwitchName, Switch] = field(default_factory=dict)
     quarantined: list[str] = field(default_factory=list)
     objects: dict[str, dict[str, Object]] = field(default_factory=dict)
 
@@ -120,8 +120,9 @@ def read_snapshot(
         snapshot.blocks[customer.user_id] = mapping.blocks_from_item(customer)
         snapshot.first_purchases[customer.user_id] = set(customer.first_purchases or ())
     for item in items(client, CursorItem, names):
-        if item["name"]["S"] == keys.SELLING:
-            snapshot.selling = mapping.selling_from_raw(item)
+        if item["name"]["S"] in switches.SUBJECTS:
+            name = item["name"]["S"]
+            snapshot.switches[name] = mapping.switch_from_raw(name, item)
     snapshot.quarantined = [item["event_id"]["S"] for item in items(client, QuarantineItem, names)]
     return snapshot
 
@@ -142,10 +143,12 @@ def violations_at_any_time(snapshot: Snapshot) -> list[str]:
         violations += [f"{user} has the standing of {name}, which does not exist" for name in unknown]
         violations += _progress(snapshot, user, track, item) if track in catalog.tracks() else []
     violations += _lost_disputes(snapshot) + _first_purchases(snapshot)
-    if broken := selling.verify(snapshot.selling, snapshot.records.get(selling.SUBJECT, [])):
-        violations.append(f"{selling.SUBJECT}: {broken}")
+    for name, subject in switches.SUBJECTS.items():
+        switch = snapshot.switches.get(name, Switch(name))
+        if broken := switches.verify(switch, snapshot.records.get(subject, [])):
+            violations.append(f"{subject}: {broken}")
     for subject, trail in snapshot.records.items():
-        if subject not in {*snapshot.payments, *snapshot.plans, selling.SUBJECT}:
+        if subject not in {*snapshot.payments, *snapshot.plans, *switches.OF_SUBJECTS}:
             head = snapshot.entries.get((subject, keys.USER_SORT_KEY))
             version, hash_ = (int(head["version"]["N"]), head["audit_head"]["S"]) if head else (0, "")
             if broken := audit.verify(subject, trail, version, hash_):

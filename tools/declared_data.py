@@ -34,7 +34,7 @@ from local.build import ROOT
 from local.deploy import read_template
 from tools import published_events as reference
 from tuition import metrics
-from tuition.core import archive, recorded_facts, recorded_plan_facts, selling
+from tuition.core import archive, recorded_facts, recorded_plan_facts
 from tuition.core.archive import Each
 from tuition.core.attention import AttentionReason
 from tuition.core.enrollment import Standing
@@ -47,6 +47,7 @@ from tuition.core.plan_parts import Decline
 from tuition.core.plan_parts import Part as PlanPart
 from tuition.core.plan_terms import PlanTerms
 from tuition.core.refund_request import RefundRequest
+from tuition.core.switches import Switch
 from tuition.intake.reconcile import KEEP_DISCARDED_S
 from tuition.intake.walk import Run
 from tuition.storage import activity, items, quarantine
@@ -146,7 +147,7 @@ NOT_PERSONAL = frozenset(
         *("purchase_decision.decision", "purchase_decision.at", "discarded.at"),
         *("legal_hold_decision.decision", "legal_hold_decision.at"),
         *(f"erasure.{field.name}" for field in fields(Erasure) if field.name not in ("by", "note")),
-        *("selling.on", "selling.at"),
+        *("selling.on", "selling.at", "collecting.on", "collecting.at"),
         *(f"task.{field.name}" for field in fields(Task) if field.name not in ("name", "subjects")),
         # columns of the export that are no attributes of a payment's item
         *("paid_at", "price_amount", "price_currency", "discount", "received", "received_currency", "fee", "net"),
@@ -272,7 +273,7 @@ def _fields(kind: Any, without: tuple[str, ...] = (), *, personal: bool = False)
 
 
 _ARCHIVED_REQUEST = {"id", *archive.FINAL_FORM["refund_requests"].shape}
-_SELLING = _fields(selling.Selling, ("version", "audit_head"), personal=True)
+_SWITCH = _fields(Switch, ("name", "version", "audit_head"), personal=True)
 _PARTS: Mapping[str, Any] = {
     "payments.price": _fields(Money),
     "payments.payment_method": dict.fromkeys(("type", "brand", "last4"), True),
@@ -305,7 +306,8 @@ _PARTS: Mapping[str, Any] = {
     "quarantine.discarded": dict.fromkeys(("at", "by", "note"), True),
     "cursors.report": Whole(True),
     "cursors.prices": Each(False),
-    "cursors.selling": _SELLING,
+    "cursors.selling": _SWITCH,
+    "cursors.collecting": _SWITCH,
     "cursors.task": _fields(Task, ("name",), personal=True),
     "cursors.progress": Whole(True),
     "cursors.plan": Whole(True),

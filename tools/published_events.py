@@ -30,7 +30,7 @@ from tuition.core.plan_facts import Answer, Method, PlanDecision, PlanFacts, Try
 from tuition.core.plan_terms import PlanTerms
 from tuition.core.published_events import PublishedEvent
 from tuition.core.refund_request import RefundRequest
-from tuition.core.selling import SUBJECT as SELLING_SUBJECT
+from tuition.core.switches import SUBJECTS
 
 PAGE = ROOT / "docs" / "events.md"
 WIDTH = 110
@@ -133,6 +133,7 @@ _TRANSITION: dict[str, Schema] = {
     "attention": {"type": "array", "items": _WORD},
     "purchases": {"type": "object"},
     "selling": {"type": "object"},
+    "collecting": {"type": "object"},
 }
 COMMON: Schema = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -144,12 +145,12 @@ COMMON: Schema = {
     ],
     "properties": {
         "id": _text("unique and stable: an event that arrives twice has the same id"),
-        "subject": _text("the owner of the audit chain: a payment id, a plan id, a user id, or the selling switch"),
+        "subject": _text("the owner of the audit chain: a payment id, a plan id, a user id, or a switch of the school"),
         "sort_key": _text("of the record, `<time>#<event id>`; with `subject` it names the record"),
         "position": {"type": "integer", "minimum": 1, "description": "of the record in its chain"},
         "payment_id": _optional(_text("null for an event that belongs to no payment")),
         "plan_id": _optional(_text("null for an event that belongs to no plan")),
-        "user_id": _optional(_text("null for the selling switch")),
+        "user_id": _optional(_text("null for a switch of the school")),
         "track": _optional(_text("null for an event that belongs to no track")),
         "type": _text("the cause: Stripe's event type, or the action"),
         "source": {"enum": ["webhook", "pull", "request", "staff", "reconcile"]},
@@ -345,6 +346,8 @@ TYPES: Mapping[str, EventType] = {
     ),
     published_events.SELLING_STOPPED: EventType("Staff stopped every new purchase.", {}),
     published_events.SELLING_STARTED: EventType("The school sells again.", {}),
+    published_events.COLLECTING_STOPPED: EventType("Staff stopped the charges of payment plans.", {}),
+    published_events.COLLECTING_STARTED: EventType("Payment plans are charged again.", {}),
 }  # fmt: skip
 
 
@@ -458,9 +461,9 @@ def records() -> Iterator[dict[str, Any]]:
         entry = AuditEntry(_AT, "purchases:1", f"purchases.{kind}", "staff", "grace")
         yield _stored(Record(_USER, 1, entry, _USER, None, {"purchases": {"from": [], "to": blocks}}))
     for sells in (False, True):
-        entry = AuditEntry(_AT, "selling:1", f"selling.{'started' if sells else 'stopped'}", "staff", "grace")
-        transition = {"selling": {"from": not sells, "to": sells}}
-        yield _stored(Record(SELLING_SUBJECT, 1, entry, "", None, transition))
+        for name, subject in SUBJECTS.items():
+            entry = AuditEntry(_AT, f"{name}:1", f"{name}.{'started' if sells else 'stopped'}", "staff", "grace")
+            yield _stored(Record(subject, 1, entry, "", None, {name: {"from": not sells, "to": sells}}))
 
 
 def _plan_records() -> Iterator[dict[str, Any]]:

@@ -19,7 +19,7 @@ from api_schema.staff import (
     plans,
     quarantine,
     refund_requests,
-    selling,
+    switches,
     users,
 )
 from api_schema.student_operations import PERSONAL_DATA
@@ -417,7 +417,7 @@ OPERATIONS = (
         "getSelling",
         "Read whether students can buy",
         "With the newest decision, and the verified audit trail of the switch.",
-        selling.Selling,
+        switches.Selling,
     ),
     _decide(
         "POST /api/admin/selling",
@@ -425,9 +425,27 @@ OPERATIONS = (
         "Stop every new purchase, or sell again",
         "Refunds, events and payments that are open in a form are not affected. Repeating a decision with the same"
         " message changes nothing.",
-        selling.Selling,
-        body=selling.SellingDecision,
+        switches.Selling,
+        body=switches.SellingDecision,
         example={"selling": False, "note": "A price is wrong", "message": "Back tomorrow."},
+        errors=(errors.Conflicted, *COMMITS),
+    ),
+    _read(
+        "GET /api/admin/collecting",
+        "getCollecting",
+        "Read whether payment plans are charged",
+        "With the newest decision, and the verified audit trail of the switch.",
+        switches.Collecting,
+    ),
+    _decide(
+        "POST /api/admin/collecting",
+        "decideCollecting",
+        "Stop the charges of payment plans, or start them again",
+        "While they are stopped, no charge is announced or made without the student. Students can still pay, and"
+        " refunds are made. A charge that was missed is announced again. Repeating a decision changes nothing.",
+        switches.Collecting,
+        body=switches.CollectingDecision,
+        example={"collecting": False, "note": "A bank declines everything"},
         errors=(errors.Conflicted, *COMMITS),
     ),
     _read(

@@ -17,7 +17,7 @@ from moto import mock_aws
 from tests.compat import write_release
 from tests.compat.schema import FOLDER, problems, schema
 from tests.harness import Harness, Student, client_for, create_tables, running_harness
-from tuition.core import audit, moments, recorded_facts, selling
+from tuition.core import audit, moments, recorded_facts, switches
 from tuition.core import payment as payments
 from tuition.core.facts import NO_FACTS, merge
 from tuition.core.payment import Payment
@@ -78,7 +78,7 @@ def trails_of(release: Path) -> dict[str, list[dict[str, Any]]]:
 def switch_of(release: Path) -> dict[str, Any] | None:
     """Return the item of the selling switch, None before the first decision about it."""
     items = copy.deepcopy(stored(release, "cursors"))
-    return next((item for item in items if item["name"]["S"] == keys.SELLING), None)
+    return next((item for item in items if item["name"]["S"] == "selling"), None)
 
 
 def test_the_first_release_has_a_folder() -> None:
@@ -137,8 +137,8 @@ def test_every_chain_of_a_release_verifies_in_this_version(release: Path) -> Non
     for user_id, (version, head) in heads.items():
         (subject,) = [subject for subject in trails if subject.endswith(user_id)]
         assert audit.verify(subject, trails.pop(subject), version, head) is None, user_id
-    switch = mapping.selling_from_raw(switch_of(release))
-    assert selling.verify(switch, trails.pop(selling.SUBJECT)) is None
+    switch = mapping.switch_from_raw("selling", switch_of(release))
+    assert switches.verify(switch, trails.pop(switches.SUBJECTS["selling"])) is None
     assert trails == {}
 
 

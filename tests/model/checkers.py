@@ -10,7 +10,7 @@ from typing import Any
 
 from tests import consistency, stored_data
 from tests.model.simulation import Simulation
-from tuition.core import attention, audit, selling
+from tuition.core import attention, audit, switches
 from tuition.core.money import Money
 from tuition.settings import settings
 from tuition.storage import keys, mapping
@@ -311,9 +311,10 @@ def _audit_chains(sim: Simulation) -> list[str]:
     for payment in sim.payments():
         records = sorted(by_subject.pop(payment.payment_id, []), key=lambda r: int(r["seq"]))
         problems += consistency.audit_violations(payment, records)
-    switch = mapping.selling_from_raw(sim.tables.stored["cursors"].get((keys.SELLING,)))
-    if problem := selling.verify(switch, by_subject.pop(selling.SUBJECT, [])):
-        problems.append(f"{selling.SUBJECT}: {problem}")
+    for name, subject in switches.SUBJECTS.items():
+        switch = mapping.switch_from_raw(name, sim.tables.stored["cursors"].get((name,)))
+        if problem := switches.verify(switch, by_subject.pop(subject, [])):
+            problems.append(f"{subject}: {problem}")
     for subject, records in by_subject.items():
         head = sim.tables.stored["enrollments"].get((subject, keys.USER_SORT_KEY))
         version, hash_ = (int(head["version"]["N"]), head["audit_head"]["S"]) if head else (0, "")
@@ -329,7 +330,7 @@ def undeclared(sim: Simulation) -> list[str]:
 
 def stopped_sales(sim: Simulation) -> list[str]:
     """No create that began after a stop is answered with an object to pay before staff sell again."""
-    decided = [record for record in sim.records if record.subject == selling.SUBJECT]
+    decided = [record for record in sim.records if record.subject == switches.SUBJECTS["selling"]]
     stops: list[tuple[int, int]] = []
     for number, record in enumerate(decided):
         if record.type == "selling.stopped":

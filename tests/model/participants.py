@@ -30,8 +30,9 @@ from tuition.core.facts import Facts
 from tuition.core.limits import NO_LIMITS
 from tuition.core.refs import PaymentRef
 from tuition.intake import reconcile, stripe_events
-from tuition.payments import access, cancellation, purchase_blocks, refunds, selling, status
-from tuition.storage import ledger, selling_switch
+from tuition.payments import access, cancellation, purchase_blocks, refunds, status, switches
+from tuition.storage import ledger
+from tuition.storage import switches as stored_switches
 from tuition.storage.ledger import Change, PaymentState
 from tuition.stripe_gateway import closing, sync
 
@@ -222,10 +223,10 @@ class Participants:
         for _ in range(3):
             self.wait("selling staff", 12)
             on = self.rng.random() < 0.4
-            version = selling_switch.load().version if on and self.rng.random() < 0.5 else None
+            version = stored_switches.load("selling").version if on and self.rng.random() < 0.5 else None
             self.counts["selling decisions"] += 1
             self.sim.invoke(
-                lambda o=on, v=version: selling.decide(on=o, note="n", message=None, staff="staff", expected_version=v)
+                lambda o=on, v=version: switches.decide("selling", on=o, note="n", staff="staff", expected_version=v)
             )
 
     def _acknowledge(self) -> None:

@@ -23,7 +23,7 @@ from tuition.core.facts import Closed, Facts
 from tuition.core.limits import NO_LIMITS
 from tuition.core.payment_state import PaymentState
 from tuition.intake import stripe_events, walk
-from tuition.payments import cancellation, checkout, customers, opening, refunds, selling
+from tuition.payments import cancellation, checkout, customers, opening, refunds, switches
 from tuition.storage import dynamodb, keys, ledger, mapping
 from tuition.stripe_gateway import client as stripe_client
 from tuition.stripe_gateway import closing, rebuild, resolve, sync
@@ -320,7 +320,7 @@ def dispute_won_on_appeal_blocks_forever(patch: Patch) -> None:
 
 
 def create_ignores_that_selling_is_stopped(patch: Patch) -> None:
-    patch.setattr(selling, "require_on", lambda switch: None)
+    patch.setattr(switches, "require_selling", lambda switch: None)
 
 
 def stop_is_written_without_a_condition(patch: Patch) -> None:

@@ -24,7 +24,7 @@ from tests.shards import set_shards
 from tuition.core import catalog
 from tuition.core.errors import Conflicted, PurchasesBlocked, TooManyRequests
 from tuition.intake import audit_run, reconcile, stripe_events
-from tuition.payments import access, selling
+from tuition.payments import access, switches
 
 MAX_STEPS = 6_000
 
@@ -231,7 +231,7 @@ class Schedule:
             sim.problems.append(f"in quarantine: {[item['reason'] for item in quarantined.values()]}")
         if self.scenario.selling_stops:
             sim.problems += checkers.stopped_sales(sim)
-            selling.decide(on=True, note="the end", message=None, staff="staff")
+            switches.decide("selling", on=True, note="the end", staff="staff")
         if not sim.problems:
             sim.problems += self._check_students_can_buy()
 

@@ -10,7 +10,6 @@ from tuition.core import timestamps
 from tuition.core.errors import Conflicted
 from tuition.intake import walk
 from tuition.payments import collection
-from tuition.settings import settings
 from tuition.storage import tasks
 from tuition.storage.tasks import Task
 
@@ -125,14 +124,22 @@ def test_after_an_outage_of_40_days_it_announces_first_and_charges_once_a_day(
     assert read(tuition, student, begun["plan_id"])["grants_access"]
 
 
-def test_nothing_is_announced_or_charged_while_collecting_is_off(
-    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+def test_nothing_is_announced_or_charged_while_staff_have_stopped_it(
+    tuition: Harness, student: Student, admin: Student
 ) -> None:
-    begun = announced(tuition, student)
-    monkeypatch.setenv("COLLECTING", "false")
-    settings.cache_clear()
-    pass_days(tuition, 5)
-    assert charges(tuition, begun) == []
+    plan = announced(tuition, student)
+    route = "POST /api/admin/collecting"
+    assert tuition.admin(admin, route, {"collecting": False, "note": "a bank declines everything"}).status == 200
+    try:
+        pass_days(tuition, 5)
+        assert charges(tuition, plan) == []
+        with pytest.raises(Conflicted, match="Staff have stopped the charges"):
+            collection.charge_now(plan["plan_id"], walk.stripe_now(), "staff-1")
+    finally:
+        tuition.admin(admin, route, {"collecting": True, "note": "the bank is back"})
+    pass_days(tuition, 8)
+    assert charges(tuition, plan) == [("2026-04-22", "succeeded")]
+    assert [one["state"] for one in read(tuition, student, plan["plan_id"])["schedule"][:2]] == ["paid", "paid"]
 
 
 def test_student_and_collector_pay_with_one_intent(tuition: Harness, student: Student) -> None:

@@ -741,6 +741,7 @@ def test_a_partial_refund_based_on_an_outdated_amount_is_refused(
 
 
 WRITES: dict[str, dict[str, Any]] = {
+    "POST /api/admin/collecting": {"collecting": False, "note": "x"},
     "POST /api/admin/plans/{plan_id}/decisions": {"decision": "pause", "version": 1, "note": "x"},
     "POST /api/admin/plans/{plan_id}/collect": None,
     "POST /api/admin/plans/{plan_id}/attention": {"name": "gave_up", "note": "x"},

@@ -1,4 +1,4 @@
-"""The switch with which staff stop every new purchase at once."""
+"""The switches with which staff stop something at once: every new purchase, or the charges of payment plans."""
 
 import json
 import time
@@ -14,10 +14,11 @@ import create_payment
 import enrollments
 from tests import permissions
 from tests.harness import Harness, Response, Student
-from tuition.core import selling as core_selling
 from tuition.core.audit import AuditEntry, Record
-from tuition.payments import selling
-from tuition.storage import dynamodb, keys, mapping, selling_switch
+from tuition.core.switches import SUBJECTS
+from tuition.payments import switches
+from tuition.storage import dynamodb, keys, mapping
+from tuition.storage import switches as storage
 from tuition.storage.items import CursorItem
 from tuition.stripe_gateway import closing
 
@@ -31,8 +32,8 @@ CREATES = pytest.mark.parametrize(
 def _selling_again(tuition: Harness) -> Any:
     """Leave the switch of this file's tables on, with its records."""
     yield
-    if not selling_switch.load().on:
-        selling.decide(on=True, note="end of the test", message=None, staff="staff")
+    if not storage.load("selling").on:
+        switches.decide("selling", on=True, note="end of the test", staff="staff")
 
 
 def stop(tuition: Harness, admin: Student, **more: Any) -> Response:
@@ -116,7 +117,7 @@ def test_a_create_between_two_rounds_sees_the_stop(
     def close_then_stop(*args: Any) -> Any:
         closed = real(*args)
         with permissions.acting_as(admin_function.handler):
-            selling.decide(on=False, note="now", message=None, staff="staff")
+            switches.decide("selling", on=False, note="now", staff="staff")
         return closed
 
     monkeypatch.setattr(opening, "close_first", close_then_stop)
@@ -132,8 +133,8 @@ def test_the_answer_has_the_message_of_staff_or_a_default_and_whom_to_write_to(
     text = tuition.create(student).body["detail"]
     assert text.startswith("The school has stopped selling for the moment.") and "Write to the school" in text
     assert shown(tuition, student) == text
-    with_contact = replace(selling.settings(), support_contact="help@school.example")
-    monkeypatch.setattr(selling, "settings", lambda: with_contact)
+    with_contact = replace(switches.settings(), support_contact="help@school.example")
+    monkeypatch.setattr(switches, "settings", lambda: with_contact)
     stop(tuition, admin, message="We sell again on Monday.")
     text = tuition.create(student).body["detail"]
     assert text.startswith("We sell again on Monday. Nothing changes for what you have already paid.")
@@ -162,7 +163,7 @@ def test_a_student_with_too_many_declines_is_not_asked_to_wait_while_nothing_is_
 ) -> None:
     """Waiting would not help them, and Stripe is not asked."""
     opened = tuition.create(student).body
-    monkeypatch.setattr(closing, "settings", lambda: replace(selling.settings(), declines_per_hour=1))
+    monkeypatch.setattr(closing, "settings", lambda: replace(switches.settings(), declines_per_hour=1))
     monkeypatch.setattr(closing, "MAX_DECLINES", 100)
     for _ in range(2):
         tuition.pay(opened["payment_intent_id"], "pm_card_chargeDeclined")
@@ -224,16 +225,16 @@ def test_of_two_staff_at_once_both_are_recorded_in_one_order(
     """The second decision commits between the load and the commit of the first."""
     if second:
         stop(tuition, admin)
-    before = selling_switch.load().version
-    real = selling_switch.load
+    before = storage.load("selling").version
+    real = storage.load
 
-    def load_then_lose() -> Any:
-        state = real()
-        monkeypatch.setattr(selling_switch, "load", real)
-        selling.decide(on=second, note="b", message=None, staff="second")
+    def load_then_lose(name: Any) -> Any:
+        state = real(name)
+        monkeypatch.setattr(storage, "load", real)
+        switches.decide("selling", on=second, note="b", staff="second")
         return state
 
-    monkeypatch.setattr(selling_switch, "load", load_then_lose)
+    monkeypatch.setattr(storage, "load", load_then_lose)
     answer = stop(tuition, admin, message="By the first.").body
     assert (answer["selling"], answer["version"], answer["chain"]["verified"]) == (False, before + 2, True)
     assert [record["actor"] for record in answer["audit"][-2:]] == ["second", admin.sub]
@@ -256,9 +257,9 @@ def test_of_two_staff_at_once_both_are_recorded_in_one_order(
     ],
 )
 def test_a_decision_that_cannot_be_read_is_refused(tuition: Harness, admin: Student, body: dict[str, Any]) -> None:
-    before = selling_switch.load()
+    before = storage.load("selling")
     assert tuition.admin(admin, DECIDE, body).status == 422
-    assert selling_switch.load() == before
+    assert storage.load("selling") == before
 
 
 def test_only_admins_decide_and_only_staff_read(tuition: Harness, student: Student) -> None:
@@ -266,7 +267,7 @@ def test_only_admins_decide_and_only_staff_read(tuition: Harness, student: Stude
     assert tuition.admin(Student("support-s", groups=("support",)), DECIDE, body).status == 403
     assert tuition.admin(student, DECIDE, body).status == 403
     assert tuition.admin(student, READ).status == 403
-    assert selling_switch.load().on
+    assert storage.load("selling").on
 
 
 def test_a_switch_that_was_turned_without_a_record_is_found(
@@ -274,16 +275,16 @@ def test_a_switch_that_was_turned_without_a_record_is_found(
 ) -> None:
     tuition.freeze_time(time.time())
     stop(tuition, admin)
-    stored = dynamodb.get(CursorItem, keys.cursor_key(keys.SELLING)) or {}
+    stored = dynamodb.get(CursorItem, keys.cursor_key("selling")) or {}
     forged = {**stored, "selling": {"S": stored["selling"]["S"].replace("false", "true")}}
     tuition.tables.put_item(TableName="cursors", Item=forged)
     chain = tuition.admin(admin, READ).body["chain"]
     assert not chain["verified"] and "selling False, but the switch has True" in chain["problem"]
     differences = tuition.run_audit()["differences"]
-    assert [one["ids"] for one in differences if one["kind"] == "chain"] == [[core_selling.SUBJECT]]
+    assert [one["ids"] for one in differences if one["kind"] == "chain"] == [[SUBJECTS["selling"]]]
     tuition.tables.put_item(TableName="cursors", Item=stored)
     assert tuition.admin(admin, READ).body["chain"]["verified"]
-    tuition.tables.delete_item(TableName="cursors", Key={"name": {"S": keys.SELLING}})
+    tuition.tables.delete_item(TableName="cursors", Key={"name": {"S": "selling"}})
     assert not tuition.admin(admin, READ).body["chain"]["verified"]
     tuition.tables.put_item(TableName="cursors", Item=stored)
 
@@ -294,7 +295,7 @@ def test_the_next_decision_after_a_restore_continues_the_records(
     start(tuition, admin)
     stop(tuition, admin)
     start(tuition, admin)
-    before = dynamodb.get(CursorItem, keys.cursor_key(keys.SELLING))
+    before = dynamodb.get(CursorItem, keys.cursor_key("selling"))
     stop(tuition, admin)
     tuition.tables.put_item(TableName="cursors", Item=before)
     assert not tuition.admin(admin, READ).body["chain"]["verified"]
@@ -309,12 +310,12 @@ def test_a_forged_record_of_something_else_is_found_and_does_not_prevent_a_stop(
 ) -> None:
     """Its hashes fit, because an intruder who may write to both tables can compute them."""
     stop(tuition, admin)
-    switch = selling_switch.load()
+    switch = storage.load("selling")
     entry = AuditEntry("2026-11-23T12:00:00.000Z", f"forged-{switch.version}", "selling.started", "staff", "nobody")
-    forged = Record(core_selling.SUBJECT, switch.version + 1, entry, "", None, transition, switch.audit_head)
+    forged = Record(SUBJECTS["selling"], switch.version + 1, entry, "", None, transition, switch.audit_head)
     item = dynamodb.to_raw(mapping.record_to_item(forged, time.time()))
     tuition.tables.put_item(TableName="audit", Item=item)
-    after = mapping.selling_to_item(replace(switch, on=True, message=None, version=forged.seq, audit_head=forged.hash))
+    after = mapping.switch_to_item(replace(switch, on=True, message=None, version=forged.seq, audit_head=forged.hash))
     tuition.tables.put_item(TableName="cursors", Item=dynamodb.to_raw(after))
     answer = tuition.admin(admin, READ)
     assert (answer.status, answer.body["chain"]["verified"]) == (200, False)
@@ -330,7 +331,7 @@ def test_one_decision_after_a_restore_makes_the_records_agree_whichever_it_is(
     decide = {True: start, False: stop}
     decide[not sells](tuition, admin)
     decide[sells](tuition, admin)
-    before = dynamodb.get(CursorItem, keys.cursor_key(keys.SELLING))
+    before = dynamodb.get(CursorItem, keys.cursor_key("selling"))
     decide[not sells](tuition, admin)
     tuition.tables.put_item(TableName="cursors", Item=before)
     assert not tuition.admin(admin, READ).body["chain"]["verified"]
@@ -345,7 +346,7 @@ def test_a_switch_that_a_later_version_wrote_is_read_without_its_new_field(
 ) -> None:
     """Two versions run at once during a release. The older one must neither fail nor sell."""
     stop(tuition, admin, message="Back on Monday.")
-    stored = dynamodb.get(CursorItem, keys.cursor_key(keys.SELLING)) or {}
+    stored = dynamodb.get(CursorItem, keys.cursor_key("selling")) or {}
     later = {**json.loads(stored["selling"]["S"]), "tracks": ["DP"]}
     tuition.tables.put_item(TableName="cursors", Item={**stored, "selling": {"S": json.dumps(later)}})
     assert_not_selling(tuition.create(student))
@@ -355,6 +356,32 @@ def test_a_switch_that_a_later_version_wrote_is_read_without_its_new_field(
 
 
 def test_no_user_can_have_the_chain_of_the_switch(tuition: Harness, admin: Student) -> None:
-    user = Student(core_selling.SUBJECT)
+    user = Student(SUBJECTS["selling"])
     assert tuition.create(user).status == 401
     assert tuition.admin(admin, "GET /api/admin/users/{user_id}", user_id=user.sub).status == 404
+
+
+def test_the_switch_of_the_charges_has_a_state_and_records_of_its_own(
+    tuition: Harness, student: Student, admin: Student
+) -> None:
+    route, body = "/api/admin/collecting", {"collecting": False, "note": "a bank declines everything"}
+    before = tuition.admin(admin, f"GET {route}").body
+    assert (before["collecting"], before["chain"]["verified"]) == (True, True)
+    stopped = tuition.admin(admin, f"POST {route}", body).body
+    assert tuition.admin(admin, f"POST {route}", body).body == stopped
+    assert (stopped["collecting"], stopped["decision"]["actor"]) == (False, admin.sub)
+    assert stopped["audit"][-1]["transition"] == {"collecting": {"from": True, "to": False}}
+    assert tuition.admin(admin, READ).body["selling"]
+    assert tuition.create(student).status == 201
+    support = Student("support-s", groups=("support",))
+    assert tuition.admin(support, f"GET {route}").body == stopped
+    assert tuition.admin(support, f"POST {route}", {**body, "collecting": True}).status == 403
+    assert tuition.admin(admin, f"POST {route}", {**body, "message": "x"}).status == 422
+    start = {"collecting": True, "note": "the bank is back"}
+    assert tuition.admin(admin, f"POST {route}", {**start, "expected_version": before["version"]}).status == 409
+    started = tuition.admin(admin, f"POST {route}", {**start, "expected_version": stopped["version"]}).body
+    assert (started["collecting"], started["version"], started["chain"]["verified"]) == (
+        True,
+        before["version"] + 2,
+        True,
+    )

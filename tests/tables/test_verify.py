@@ -234,7 +234,7 @@ def delete_a_record_of_staff(school: School) -> None:
 
 
 def forge_the_switch(school: School) -> None:
-    school.put("cursors", {"name": {"S": keys.SELLING}, "selling": {"S": json.dumps({"on": False})}})
+    school.put("cursors", {"name": {"S": "selling"}, "selling": {"S": json.dumps({"on": False})}})
 
 
 FOUND_BY_THE_TABLES: dict[Callable[[School], None], str] = {

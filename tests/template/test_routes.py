@@ -78,6 +78,8 @@ ROUTES = {
     ("POST", "/api/admin/plans/{plan_id}/decisions"): ("AdminFunction", "signed in"),
     ("POST", "/api/admin/plans/{plan_id}/collect"): ("AdminFunction", "signed in"),
     ("POST", "/api/admin/plans/{plan_id}/attention"): ("AdminFunction", "signed in"),
+    ("GET", "/api/admin/collecting"): ("AdminFunction", "signed in"),
+    ("POST", "/api/admin/collecting"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/selling"): ("AdminFunction", "signed in"),
     ("POST", "/api/admin/selling"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/quarantine"): ("AdminFunction", "signed in"),

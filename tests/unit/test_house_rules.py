@@ -184,8 +184,8 @@ CREATE = CLOSE | {"stripe", "requests"}
 CREATE |= {"storage.limits"} | {
     f"payments.{name}" for name in ("checkout", "customers", "opening", "own_plans", "plan_payments", "promotion_codes")
 }
-CREATE |= {f"payments.{name}" for name in ("purchase_blocks", "recovery", "selling")}
-CREATE |= {"storage.selling_switch"}
+CREATE |= {f"payments.{name}" for name in ("purchase_blocks", "recovery", "switches")}
+CREATE |= {"storage.switches"}
 
 RECONCILE = APPLY | {
     "payments.credit_notes",
@@ -195,10 +195,17 @@ RECONCILE = APPLY | {
     "storage.limits",
     "storage.tasks",
 }
-RECONCILE |= {"intake.collect", "payments.collection", "payments.customers", "payments.opening", "payments.own_plans"}
+RECONCILE |= {
+    "intake.collect",
+    "storage.switches",
+    "payments.collection",
+    "payments.customers",
+    "payments.opening",
+    "payments.own_plans",
+}
 RECONCILE |= {"payments.plan_payments", "payments.promotion_codes"}
 RECONCILE |= {"intake.fan_out", "intake.task_queue", "intake.reconcile", "intake.walk"}
-AUDIT = {"intake.books", "intake.walk", "storage.cursors", "storage.tasks", "views.selling", "views.standings"}
+AUDIT = {"intake.books", "intake.walk", "storage.cursors", "storage.tasks", "views.switches", "views.standings"}
 
 READ_ROLL_UPS = {f"storage.{name}" for name in ("dynamodb", "items", "json_attribute", "keys", "mapping", "rollups")}
 
@@ -212,14 +219,14 @@ INIT_LOADS: dict[str, set[str]] = {
     | LIST
     | {"payments.customers", "payments.legal_hold", "payments.email_address"}
     | {"stripe_gateway.closing", "views.erasures"}
-    | {"payments.access", "payments.emails", "payments.purchase_blocks", "payments.refunds", "payments.selling"}
+    | {"payments.access", "payments.emails", "payments.purchase_blocks", "payments.refunds", "payments.switches"}
     | {
         "storage.cursors",
         "storage.leases",
         "storage.effects",
         "storage.limits",
-        "storage.selling_switch",
-        "views.selling",
+        "storage.switches",
+        "views.switches",
     }
     | {f"views.{name}" for name in ("counts", "facts_json", "filters", "staff", "standings", "student")}
     | {"storage.notes", "views.explain", "views.notes", "views.recorded_reads", "views.timelines"},
@@ -231,7 +238,7 @@ INIT_LOADS: dict[str, set[str]] = {
     "digest": {"outbox.digest"},
     "audit": APPLY
     | AUDIT
-    | {"intake.audit_run", "intake.fan_out", "intake.task_queue", "storage.leases", "storage.selling_switch"},
+    | {"intake.audit_run", "intake.fan_out", "intake.task_queue", "storage.leases", "storage.switches"},
     "create_checkout_session": CREATE,
     "create_payment": CREATE,
     "console_tables": READ | {"outbox.console_tables", "storage.activity", "storage.search"},
@@ -254,7 +261,7 @@ INIT_LOADS: dict[str, set[str]] = {
     "plans": CREATE | {"payments.offers", "payments.plans", "payments.status", "views.plan_json", "views.plans"},
     "publish": READ | {"outbox.analytics_queue", "outbox.publish", "outbox.replay"},
     "reconcile": RECONCILE,
-    "reconcile_worker": RECONCILE | AUDIT | {"storage.selling_switch"},
+    "reconcile_worker": RECONCILE | AUDIT | {"storage.switches"},
     "recount": READ_ROLL_UPS
     | {"outbox.analytics", "outbox.recount", "storage.cursors", "storage.leases", "storage.queries"},
     "retention": COMMIT | {"intake.retention", "storage.cursors", "storage.leases", "storage.notes", "storage.search"},

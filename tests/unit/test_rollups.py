@@ -17,7 +17,7 @@ from tuition.core.facts import Balance, Charge, Dispute, Facts, Refund, Settled
 from tuition.core.money import Money
 from tuition.core.payment import Payment, Terms
 from tuition.core.rollups import Contribution, RollUpKey
-from tuition.core.selling import SUBJECT
+from tuition.core.switches import SUBJECTS
 from tuition.views import payment_list
 from tuition.views.filters import Filters
 from tuition.views.payment_json import PaymentView
@@ -255,7 +255,7 @@ def test_two_records_are_never_taken_for_one_and_a_repeated_one_is() -> None:
 
 def test_a_record_of_a_user_or_of_the_selling_switch_is_not_counted() -> None:
     assert rollups.queue_entry({**RECORD, "subject": "u", "track": None, "transition": {}}) is None
-    assert rollups.queue_entry({**RECORD, "subject": SUBJECT, "transition": {}}) is None
+    assert rollups.queue_entry({**RECORD, "subject": SUBJECTS["selling"], "transition": {}}) is None
 
 
 def test_a_record_without_a_transition_is_counted_too() -> None:

@@ -34,6 +34,8 @@ const TITLES = {
   "refund.declined": "Declined a refund request",
   "refund.made": "Created a refund at Stripe",
   "refund.tried_again": "Retried a refund",
+  "collecting.started": "Started the charges of plans",
+  "collecting.stopped": "Stopped the charges of plans",
   "selling.started": "Started selling",
   "selling.stopped": "Stopped selling",
   "tags.changed": "Changed tags",

@@ -20,6 +20,7 @@ const OTHER_LINKS = [
   ["exports", "Exports"],
   ["activity", "Activity"],
   ["selling", "Selling"],
+  ["collecting", "Charges of plans"],
 ];
 const NARROW = matchMedia("(max-width: 62rem)");
 

@@ -69,6 +69,8 @@ const TITLES = {
   "plan.decision.close": "Plan closed",
   "plan.decision.revoke": "Access revoked",
   "plan.decision.restore": "Access restored",
+  "collecting.started": "Charges of plans started",
+  "collecting.stopped": "Charges of plans stopped",
   "selling.started": "Selling started",
   "selling.stopped": "Selling stopped",
 };

@@ -4,7 +4,7 @@ import { Empty, ErrorMessage, Loading } from "./components.js";
 import { useFocusOfView } from "./focus.js";
 import { html, useEffect, useState } from "./preact.js";
 import { rememberList, rememberPayment, routeTo } from "./route.js";
-import { SellingBanner } from "./selling.js";
+import { SwitchBanners } from "./switches.js";
 
 const LOAD_ALL_MS = 2000; // the first view has the connection to itself until then
 const laterModules = [];
@@ -37,7 +37,8 @@ const LIST_VIEWS = {
   quarantine: later(async () => (await import("./quarantine.js")).Quarantine),
   exports: EXPORTS,
   activity: later(async () => (await import("./activity.js")).Activity),
-  selling: later(async () => (await import("./selling.js")).Selling),
+  selling: later(async () => (await import("./switches.js")).Selling),
+  collecting: later(async () => (await import("./switches.js")).Collecting),
 };
 const DETAIL_VIEWS = {
   payments: later(async () => (await import("./payment.js")).Payment),
@@ -46,7 +47,7 @@ const DETAIL_VIEWS = {
   exports: EXPORTS,
 };
 
-/** The view of a route, below the note that nothing is sold. */
+/** The view of a route, below the notes that a switch is off. */
 export function View({ path, query, staff }) {
   const [name, id] = path;
   const views = id ? DETAIL_VIEWS : LIST_VIEWS;
@@ -67,7 +68,7 @@ export function View({ path, query, staff }) {
   }, [view]);
   if (view && !id) rememberList();
   if (view === DETAIL_VIEWS.payments) rememberPayment();
-  return html`<${SellingBanner} />${
+  return html`<${SwitchBanners} />${
     view && !view.component
       ? error
         ? html`<h1 tabindex="-1">This view did not load</h1><${ErrorMessage} error=${error} retry=${load} />`

@@ -103,7 +103,6 @@ class Settings:
     export_function: str = "export"
     reconcile_queue_url: str = ""
     reconcile_concurrency: int = 0
-    collecting: bool = True
     stripe_call_interval_ms: int = 0
     event_bus: str = "tuition"
     dynamodb_endpoint_url: str | None = field(default=None)

@@ -105,11 +105,12 @@ TRANSITION: Mapping[str, Any] = {
         **dict.fromkeys(("settled_at", "declines"), VALUE),
     },
     "attention": VALUE,
-    # of the chains of users, staff and the selling switch
+    # of the chains of users, staff and the switches
     "purchases": _CHANGE,
     "legal_hold": _CHANGE,
     "erasure": _CHANGE,
     "selling": _CHANGE,
+    "collecting": _CHANGE,
     "export": {
         **dict.fromkeys(("kind", "month", "status", "track", "refunded", "attention", "disputed", "from"), VALUE),
         **dict.fromkeys(("to", "amount_min", "amount_max", "currency", "refund_request", "method", "failure"), VALUE),

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from tuition.core import payment as payments
 from tuition.core.refs import is_plan as is_plan_id
-from tuition.core.selling import SUBJECT as SELLING_SUBJECT
+from tuition.core.switches import OF_SUBJECTS
 
 PAYMENT_CREATED = "tuition.payment.created.v1"
 PAYMENT_PROCESSING = "tuition.payment.processing.v1"
@@ -63,6 +63,8 @@ PURCHASES_ALLOWED = "tuition.user.purchases_allowed.v1"
 STAFF_ACTED = "tuition.staff.acted.v1"
 SELLING_STOPPED = "tuition.selling.stopped.v1"
 SELLING_STARTED = "tuition.selling.started.v1"
+COLLECTING_STOPPED = "tuition.collecting.stopped.v1"
+COLLECTING_STARTED = "tuition.collecting.started.v1"
 FOR_CONSOLE = frozenset({PAYMENT_CHANGED, PAYMENT_RECORDED, STAFF_ACTED})
 """The types of the events from which the tables of the console are kept. The rule in the template names the same."""
 
@@ -133,8 +135,8 @@ _Event = tuple[str, str, dict[str, Any]]
 
 
 def _events(record: Mapping[str, Any], transition: Mapping[str, Any]) -> Iterator[_Event]:
-    if record["subject"] == SELLING_SUBJECT:
-        yield from _selling(transition)
+    if record["subject"] in OF_SUBJECTS:
+        yield from _switch(transition)
         return
     is_plan = is_plan_id(str(record["subject"]))
     is_payment = not is_plan and record["subject"] != record["user_id"]
@@ -181,7 +183,7 @@ def _common(record: Mapping[str, Any], transition: Mapping[str, Any]) -> dict[st
         "subject": subject,
         "sort_key": str(record["sort_key"]),
         "position": int(record["seq"]),
-        "payment_id": None if is_plan or subject in (user_id, SELLING_SUBJECT) else subject,
+        "payment_id": None if is_plan or subject == user_id or subject in OF_SUBJECTS else subject,
         "plan_id": subject if is_plan else transition.get("plan", {}).get("id"),
         "user_id": user_id or None,
         "track": record.get("track"),
@@ -370,5 +372,8 @@ def _purchases(transition: Mapping[str, Any]) -> Iterator[_Event]:
         yield PURCHASES_BLOCKED if blocking else PURCHASES_ALLOWED, "", {"blocks": blocking}
 
 
-def _selling(transition: Mapping[str, Any]) -> Iterator[_Event]:
-    yield SELLING_STARTED if transition["selling"]["to"] else SELLING_STOPPED, "", {}
+def _switch(transition: Mapping[str, Any]) -> Iterator[_Event]:
+    if "collecting" in transition:
+        yield COLLECTING_STARTED if transition["collecting"]["to"] else COLLECTING_STOPPED, "", {}
+    else:
+        yield SELLING_STARTED if transition["selling"]["to"] else SELLING_STOPPED, "", {}

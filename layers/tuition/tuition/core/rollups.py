@@ -20,7 +20,7 @@ from tuition.core import timestamps
 from tuition.core.facts import UNKNOWN
 from tuition.core.payment import Payment
 from tuition.core.refs import is_plan
-from tuition.core.selling import SUBJECT as SELLING_SUBJECT
+from tuition.core.switches import OF_SUBJECTS
 
 By = Literal["day", "week", "month"]
 Figures = dict[str, int]
@@ -240,7 +240,7 @@ def queue_entry(record: Mapping[str, Any]) -> QueueEntry | None:
     two transactions on one item at once would conflict.
     """
     subject, sort_key = str(record["subject"]), str(record["sort_key"])
-    if subject in (record.get("user_id"), SELLING_SUBJECT) or is_plan(subject):
+    if subject == record.get("user_id") or subject in OF_SUBJECTS or is_plan(subject):
         return None
     recorded_day = str(record.get("recorded_at") or record["at"])[:10]
     currency = str(record["transition"].get("currency", ""))

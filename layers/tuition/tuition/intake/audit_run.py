@@ -17,7 +17,7 @@ from typing import Any
 
 from tuition import clock, metrics, retry
 from tuition.core import books as core_books
-from tuition.core import selling, timestamps
+from tuition.core import switches, timestamps
 from tuition.core.books import Findings
 from tuition.core.errors import Unprocessable
 from tuition.intake import books, fan_out, task_queue, walk
@@ -255,7 +255,7 @@ class _Audit:
                 yield self._task(day, "changed", f"{number}:{first}", shard=shard, first=first, last=last)
         clock.start_deadline()
         report = cursors.read_report() or {}
-        subjects = dict.fromkeys([selling.SUBJECT, *(one["ids"][0] for one in report.get("open", ()))])
+        subjects = dict.fromkeys([*switches.OF_SUBJECTS, *(one["ids"][0] for one in report.get("open", ()))])
         yield self._task(day, "subjects", subjects=tuple(subjects))
         if day == max(self.days) and _must_scan(day, report.get("scanned")):
             yield from self._plan_scan(day)

@@ -8,7 +8,7 @@
 - `changed`: the payments and users with an audit record in a part of a day. Each payment's state is compared with its
   audit records, each user's access with their payments. An amount that no transaction shows, and a transaction that the
   payment does not explain, are looked up at Stripe.
-- `subjects`: the same for those that differed in the last audit, and for the selling switch.
+- `subjects`: the same for those that differed in the last audit, and for the switches.
 - `users` and `every_payment`: the same for a segment of a whole table.
 
 A difference raises attention on its payment. One that belongs to no payment is in the report alone.
@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tuition import clock, retry
-from tuition.core import audit, books, plan_checks, retention, selling, timestamps
+from tuition.core import audit, books, plan_checks, retention, switches, timestamps
 from tuition.core import payment as payments
 from tuition.core.audit import AuditEntry
 from tuition.core.books import MAX_FAILED, MAX_PROBLEM_LENGTH, Findings, Movement, Row
@@ -39,6 +39,7 @@ from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
 from tuition.core.refs import PaymentRef, is_plan
 from tuition.core.stripe_json import MAX_TIMESTAMP
+from tuition.core.switches import SwitchName
 from tuition.intake import walk
 from tuition.intake.walk import OutOfTime, Run
 from tuition.storage import dynamodb, keys, ledger, mapping, queries, tasks
@@ -49,8 +50,8 @@ from tuition.storage.tasks import Claim, Task
 from tuition.stripe_gateway import client as stripe_client
 from tuition.stripe_gateway import closing, objects, rebuild, resolve
 from tuition.stripe_gateway.resolve import Expired
-from tuition.views import selling as selling_view
 from tuition.views import standings
+from tuition.views import switches as switches_view
 from tuition.views.standings import StandingProblem
 
 RECORDS_PER_PAGE = 200
@@ -345,12 +346,12 @@ def _is_in_order(payment: Payment, until: int) -> bool:
 
 
 def _compare_subjects(current: Comparing, subjects: Iterable[str]) -> None:
-    """Compare payments, each with its user, and users, by their ids, and the selling switch."""
+    """Compare payments, each with its user, and users, by their ids, and the switches."""
     by_user: dict[str, list[str]] = {}
     payment_ids = []
     for subject in subjects:
-        if subject == selling.SUBJECT:
-            _compare_selling(current)
+        if subject in switches.OF_SUBJECTS:
+            _compare_switch(current, switches.OF_SUBJECTS[subject])
         elif subject.startswith("pay_"):
             payment_ids.append(subject)
         elif is_plan(subject):
@@ -440,11 +441,12 @@ def _compare_plan(current: Comparing, plan_id: str) -> str | None:
     return user_id
 
 
-def _compare_selling(current: Comparing) -> None:
-    """Verify the records of the selling switch, which belongs to no user."""
-    with current.unit(selling.SUBJECT):
-        if selling_view.verified()[2]:
-            current.findings.others.append(Row("chain", current.day, None, 1, 0, (selling.SUBJECT,)))
+def _compare_switch(current: Comparing, name: SwitchName) -> None:
+    """Verify the records of a switch, which belongs to no user."""
+    subject = switches.SUBJECTS[name]
+    with current.unit(subject):
+        if switches_view.verified(name)[2]:
+            current.findings.others.append(Row("chain", current.day, None, 1, 0, (subject,)))
 
 
 def _compare_state(current: Comparing, payment_id: str, standing_problems: list[str]) -> None:

@@ -14,8 +14,7 @@ from tuition.intake.fan_out import Chunks, Work
 from tuition.intake.walk import OutOfTime, Run
 from tuition.log import logger
 from tuition.payments import collection
-from tuition.settings import settings
-from tuition.storage import cursors, queries
+from tuition.storage import cursors, queries, switches
 from tuition.storage.tasks import Task
 from tuition.stripe_gateway import client as stripe_client
 
@@ -61,7 +60,7 @@ def perform(current: Run, task: Task) -> bool:
             return False
         with current.step(plan_id):
             taken = stripe_client.retry_rate_limits(
-                collection.collect, plan_id, task.after, charging=settings().collecting
+                collection.collect, plan_id, task.after, charging=switches.load("collecting").on
             )
             current.checked += 1
             if taken:

@@ -47,7 +47,7 @@ from tuition.payments import (
     promotion_codes,
     purchase_blocks,
     recovery,
-    selling,
+    switches,
 )
 from tuition.payments.opening import AttemptSpent, NewPayment, OpenedPayment
 from tuition.payments.promotion_codes import PromotionCode
@@ -202,7 +202,7 @@ def preview_code(buyer: Buyer, track: Track, text: str) -> PromotionCode:
     enrollment, customer, blocks, used, switch = ledger.load_for_create(buyer.user_id, track.track)
     product = Product.of_track(track)
     _require_purchasable(product, enrollment, blocks)
-    selling.require_on(switch)
+    switches.require_selling(switch)
     limits.take_request(buyer.user_id, used)
     code, lookup = _look_up_code(buyer, product, _normalize_code(text) or "", enrollment, customer, used)
     limits.release_code(lookup)
@@ -264,7 +264,7 @@ def _open(buyer: Buyer, request: PurchaseRequest) -> OpenedPayment:
     for _ in retry.attempts(retry.CREATE):
         enrollment, customer, blocks, used, switch = ledger.load_for_create(buyer.user_id, request.product.code)
         _require_purchasable(request.product, enrollment, blocks)
-        selling.require_on(switch)
+        switches.require_selling(switch)
         _require_few_declines(enrollment, used)
         if customer and customer.email != buyer.email and not email_checked:
             limits.take_request(buyer.user_id, used)

@@ -29,7 +29,7 @@ from tuition.core.published_events import ANNOUNCED_CARD_EXPIRES
 from tuition.core.refs import PaymentRef
 from tuition.log import logger
 from tuition.payments import plan_payments, refunds
-from tuition.storage import ledger
+from tuition.storage import ledger, switches
 from tuition.storage.ledger import PlanChange
 from tuition.stripe_gateway import client as stripe_client
 from tuition.stripe_gateway import closing, sync
@@ -89,6 +89,8 @@ def charge_now(plan_id: str, now: int, staff: str) -> Ordered:
         attempt = plan_attempts.attempt_now(plan, now)
         return None if isinstance(attempt, str) else plan_steps.charge(plan, attempt, now)
 
+    if not switches.load("collecting").on:
+        raise Conflicted("Staff have stopped the charges of payment plans. Start them again first.")
     for _ in range(MAX_STEPS):
         state = ledger.load_plan(plan_id)
         plan = state.existing_plan

@@ -274,12 +274,12 @@ class CursorItem(Model):
     """How far a walk over Stripe's objects has come (`cursor`, epoch seconds), and who holds the lease until when.
 
     `report` is what the daily audit found: its differences may name users. One item has the catalog's `prices` by
-    track, each with the time at which an hourly run first saw it. One has the switch `selling`, with the number and the
-    hash of its newest audit record. A `task` of the reconciler or of the audit has an item of its own, with the lease
-    of the invocation that performs it, its `progress`, and a `report` once it is finished (`tuition.storage.tasks`). An
-    audit that is not finished has its `plan`. A part of the yearly list of payments to delete is a `plan` too.
-    `expires_at` (epoch seconds) is the time to live of tasks, of the cursors of backfills, and of parts of that list.
-    No other item has it.
+    track, each with the time at which an hourly run first saw it. The switches `selling` and `collecting` have an
+    item each, with the number and the hash of the newest audit record. A `task` of the reconciler or of the audit
+    has an item of its own, with the lease of the invocation that performs it, its `progress`, and a `report` once
+    it is finished (`tuition.storage.tasks`). An audit that is not finished has its `plan`. A part of the yearly
+    list of payments to delete is a `plan` too. `expires_at` (epoch seconds) is the time to live of tasks, of the
+    cursors of backfills, and of parts of that list. No other item has it.
     """
 
     class Meta:
@@ -294,6 +294,7 @@ class CursorItem(Model):
     report = personal(JsonAttribute(null=True))
     prices = not_personal(JsonAttribute(null=True))
     selling = personal(JsonAttribute(null=True))
+    collecting = personal(JsonAttribute(null=True))
     version = not_personal(NumberAttribute(null=True))
     audit_head = not_personal(UnicodeAttribute(null=True))
     task = personal(JsonAttribute(null=True))

@@ -8,7 +8,6 @@ from tuition.storage.dynamodb import Item
 
 USER_SORT_KEY = "#user"
 """The sort key, in the enrollments table, of a user's own audit chain, which belongs to no track."""
-SELLING = "selling"
 """The name, in the cursors table, of the switch that stops new purchases."""
 TAGS = "tags"
 """The name, in the notes table, of the item with all tags of a user or payment. No id of a note is equal to it."""

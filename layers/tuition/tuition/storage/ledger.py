@@ -33,7 +33,7 @@ from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
 from tuition.core.purchase_blocks import DECLINES_BLOCK, NO_BLOCKS, PurchaseBlocks
 from tuition.core.refs import Customer, PaymentRef
-from tuition.core.selling import Selling
+from tuition.core.switches import Switch
 from tuition.settings import settings
 from tuition.storage import dynamodb, keys, mapping, queries
 from tuition.storage.dynamodb import ConditionFailed, Item, StorageRefused, TransactionCanceled
@@ -228,18 +228,18 @@ def _plan(plan_id: str) -> "tuple[Plan | None, bool]":
     return plan, plan is not None
 
 
-def load_for_create(user_id: str, track: str) -> tuple[Enrollment, Customer | None, PurchaseBlocks, Limits, Selling]:
+def load_for_create(user_id: str, track: str) -> tuple[Enrollment, Customer | None, PurchaseBlocks, Limits, Switch]:
     """Read what a create starts from: one strongly consistent batch read."""
     raw = dynamodb.batch_get(
         {
             EnrollmentItem: [keys.enrollment_key(user_id, track)],
             CustomerItem: [keys.customer_key(user_id)],
             LimitsItem: [keys.limits_key(user_id)],
-            CursorItem: [keys.cursor_key(keys.SELLING)],
+            CursorItem: [keys.cursor_key("selling")],
         }
     )
     customers, limits = raw[CustomerItem], _limits(raw[LimitsItem])
-    selling = mapping.selling_from_raw(next(iter(raw[CursorItem]), None))
+    selling = mapping.switch_from_raw("selling", next(iter(raw[CursorItem]), None))
     return _enrollment(raw[EnrollmentItem], user_id, track), _customer(customers), _blocks(customers), limits, selling
 
 

@@ -19,8 +19,8 @@ from tuition.core.progress import Change
 from tuition.core.purchase_blocks import PurchaseBlocks
 from tuition.core.refs import Customer
 from tuition.core.refund_request import RefundRequest
-from tuition.core.selling import Selling
 from tuition.core.stored import read
+from tuition.core.switches import Switch, SwitchName
 from tuition.storage import dynamodb, keys
 from tuition.storage.dynamodb import Item
 from tuition.storage.items import (
@@ -36,7 +36,7 @@ from tuition.storage.items import (
 if TYPE_CHECKING:
     from tuition.core.plan import Plan
 
-_SELLING = ("on", "message", "note", "actor", "at")
+_SWITCH = ("on", "message", "note", "actor", "at")
 
 SEQ_DIGITS = 6
 """Of a record's number in its position, with zeros in front, so that records of one moment are in order too."""
@@ -264,18 +264,20 @@ def limits_from_raw(raw: Item) -> Limits:
     return Limits(frozenset(item.declines or ()), frozenset(item.refused_codes or ()), int(item.busy_until_ms or 0))
 
 
-def selling_to_item(selling: Selling) -> CursorItem:
-    """Return the item of the selling switch."""
-    state = {name: getattr(selling, name) for name in _SELLING}
-    return CursorItem(keys.SELLING, selling=state, version=selling.version, audit_head=selling.audit_head)
+def switch_to_item(switch: Switch) -> CursorItem:
+    """Return the item of a switch. Its state has the attribute with the switch's name."""
+    item = CursorItem(switch.name, version=switch.version, audit_head=switch.audit_head)
+    setattr(item, switch.name, {name: getattr(switch, name) for name in _SWITCH})
+    return item
 
 
-def selling_from_raw(raw: Item | None) -> Selling:
-    """Return the selling switch of an item as DynamoDB writes it; without an item, the school sells."""
+def switch_from_raw(name: SwitchName, raw: Item | None) -> Switch:
+    """Return the switch of an item as DynamoDB writes it; without an item, it is on."""
     if not raw:
-        return Selling()
+        return Switch(name)
     item = CursorItem.from_raw_data(raw)
-    return replace(read(Selling, item.selling), version=int(item.version), audit_head=item.audit_head)
+    state = read(Switch, {**getattr(item, name), "name": name})
+    return replace(state, version=int(item.version), audit_head=item.audit_head)
 
 
 def record_to_item(record: Record, now: float, final_form: Mapping[str, Any] | None = None) -> AuditItem:

@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from tuition import retry
-from tuition.core import catalog, explanation, purchase_blocks
+from tuition.core import catalog, explanation, purchase_blocks, switches
 from tuition.core.catalog import Track
 from tuition.core.enrollment import Enrollment, Status
 from tuition.core.errors import NotFound
@@ -56,7 +56,7 @@ def _read(user_id: str) -> _Stored:
             {
                 PaymentItem: [keys.payment_key(one) for one in current.values() if one and not is_plan(one)],
                 CustomerItem: [keys.customer_key(user_id)],
-                CursorItem: [keys.cursor_key(keys.SELLING)],
+                CursorItem: [keys.cursor_key("selling")],
             }
         )
         by_id = {payment.payment_id: payment for payment in map(mapping.payment_from_raw, raw[PaymentItem])}
@@ -79,7 +79,7 @@ def enrollments(user_id: str) -> dict[str, Any]:
     """
     items, stored, shown, customer, switch = _read(user_id)
     blocks = mapping.blocks_from_item(CustomerItem.from_raw_data(customer)) if customer else None
-    selling, contact = mapping.selling_from_raw(switch), settings().support_contact
+    selling, contact = mapping.switch_from_raw("selling", switch), settings().support_contact
     return {
         "enrollments": [
             {
@@ -90,7 +90,7 @@ def enrollments(user_id: str) -> dict[str, Any]:
             if stored[track].status or track in shown
         ],
         "purchases_blocked": purchase_blocks.explanation(blocks, contact) if blocks else None,
-        "not_selling": selling.explanation(contact),
+        "not_selling": switches.not_selling(selling, contact),
     }
 
 

@@ -1,49 +1,50 @@
-"""The switch that stops selling: one item of `cursors`, which the ledger writes together with its record."""
+"""The switches of the school: an item of `cursors` each, which the ledger writes together with its record."""
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tuition import retry
 from tuition.core.audit import AuditEntry, Record
 from tuition.core.errors import Contended
-from tuition.core.selling import SUBJECT, Selling, verify
+from tuition.core.switches import SUBJECTS, Switch, SwitchName, verify
 from tuition.storage import dynamodb, keys, ledger, mapping, queries
 from tuition.storage.items import CursorItem
 from tuition.storage.ledger import AlreadyRecorded, VersionConflict
 
 
-class SellingChange(NamedTuple):
-    """The selling switch after a decision of staff, and the entry for its chain."""
+class SwitchChange(NamedTuple):
+    """A switch after a decision of staff, and the entry for its chain."""
 
-    selling: Selling
+    switch: Switch
     entry: AuditEntry
 
 
-def load() -> Selling:
-    """Read the selling switch, strongly consistent."""
-    return mapping.selling_from_raw(dynamodb.get(CursorItem, keys.cursor_key(keys.SELLING)))
+def load(name: SwitchName) -> Switch:
+    """Read a switch, strongly consistent."""
+    return mapping.switch_from_raw(name, dynamodb.get(CursorItem, keys.cursor_key(name)))
 
 
-def update(decide: Callable[[Selling, bool], SellingChange | None]) -> Selling:
-    """Load the selling switch, decide, and commit it with a record on its own chain.
+def update(name: SwitchName, decide: Callable[[Switch, bool], SwitchChange | None]) -> Switch:
+    """Load a switch, decide, and commit it with a record on its own chain.
 
     `decide` gets the switch, and whether it agrees with its records. It returns None if nothing is to be written. If a
     restore has taken the switch back, the record continues the records that are there. Raises `Contended` after the
     last conflict, and whatever `decide` raises.
     """
+    subject = SUBJECTS[name]
     for _ in retry.attempts(retry.COMMIT):
-        before, trail = load(), queries.audit_trail(SUBJECT)
+        before, trail = load(name), queries.audit_trail(subject)
         change = decide(before, verify(before, trail) is None)
         if change is None:
             return before
-        transition = {"selling": {"from": before.on, "to": change.selling.on}}
+        transition: dict[str, Any] = {name: {"from": before.on, "to": change.switch.on}}
         ends = [(record["seq"], record["hash"]) for record in trail]
         version, previous = max([(before.version, before.audit_head), *ends])
-        record = Record(SUBJECT, version + 1, change.entry, "", None, transition, previous)
-        after = replace(change.selling, version=record.seq, audit_head=record.hash)
+        record = Record(subject, version + 1, change.entry, "", None, transition, previous)
+        after = replace(change.switch, version=record.seq, audit_head=record.hash)
         try:
-            ledger.write_record(record, mapping.selling_to_item(after), before.version)
+            ledger.write_record(record, mapping.switch_to_item(after), before.version)
         except (AlreadyRecorded, VersionConflict):
             continue
         return after
