@@ -37,7 +37,7 @@ READS = {
     "webhook": (*_SYNC, "credit_notes"),
     "reconcile": (
         *_SYNC,
-        *("credit_notes", "events", "radar/early_fraud_warnings", "balance_transactions", "payouts"),
+        *("credit_notes", "customers", "events", "radar/early_fraud_warnings", "balance_transactions", "payouts"),
     ),
 }
 """The lists at Stripe that the functions of each group read. Saved payment methods are listed by customer only."""

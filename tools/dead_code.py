@@ -49,16 +49,11 @@ ALLOWED = {
     "log_message": "http.server calls it",
     "prepared": "the flows and checks of stripe_simulator/testing/fault_runs.py read it",
     "pytest_*": "pytest calls its hooks",
-    **dict.fromkeys(
-        ("open_plans", "plans_by_status", "plans_by_attention", "plans_of_user", "due_plans", "recompute_plan"),
-        "nothing begins, collects or lists a plan yet",
-    ),
 }
 """Unused names, as patterns, that stay."""
 ALLOWED_IN_TESTS = {
     "pytest_*": "pytest calls its hooks",
     "pytestmark": "pytest reads it",
-    "collector": "a parameter that the pytest hook prescribes",
     "handle_*": "html.parser calls it",
     "_split_scope": "xdist calls it",
     "redirect_request": "urllib calls it",
@@ -67,10 +62,6 @@ ALLOWED_IN_TESTS = {
     "request_signer": "a parameter that botocore's event prescribes",
 }
 """The same for tests."""
-
-
-UNFINISHED = "layers/tuition/tuition/core/plan"
-"""The start of the paths of modules whose definitions may be unused: nothing begins or collects a plan yet."""
 
 
 class Unused(NamedTuple):
@@ -108,7 +99,6 @@ def _candidates(root: Path) -> tuple[list[Unused], list[Unused]]:
     """Return what nothing uses outside tests, and what nothing uses of the tests' own code."""
     python = [module for module in structure.modules(root) if module.endswith(".py")]
     code, uses = _scan(root, [path for path in python if not path.startswith("tests/")], _other_names(root))
-    code = [item for item in code if not item.path.startswith(UNFINISHED)]
     tests, _ = _scan(root, [path for path in python if path.startswith("tests/")], uses)
     return code, tests
 

@@ -379,7 +379,7 @@ LOG_FIELDS: Mapping[str, bool] = {
     **dict.fromkeys(("hour", "hours", "kind", "message_id", "messages", "ms"), False),
     **dict.fromkeys(("object_key", "objects", "operation", "outcome", "passed", "payment_id", "payout"), False),
     **dict.fromkeys(("problem", "reason", "record", "records", "rows", "sequence_number", "sha256", "sort_key"), False),
-    **dict.fromkeys(("state", "status", "step", "subjects", "task", "part"), False),
+    **dict.fromkeys(("state", "status", "step", "steps", "subjects", "task", "part", "plan_id"), False),
     # of the report of the audit, the recount, the check of the archive, the deletion of payments, and the erasures
     **dict.fromkeys(("from", "checked", "confirmed", "foreign", "users", "unfinished", "at", "equal"), False),
     **dict.fromkeys(("payments", "days", "repaired", "archived", "forms", "unreadable", "until"), False),

@@ -297,7 +297,7 @@ def _charge_late(w: Harness) -> Invocation:
     return Invocation("collect", {})
 
 
-@flow("collect: give back what a withdrawal left")
+@flow("collect: refund what a withdrawal left")
 def _give_back(w: Harness) -> Invocation:
     plan_id = plan_calls.started(w, ADA)["plan_id"]
     second = plan_calls.pay(w, ADA, plan_id).body

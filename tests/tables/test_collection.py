@@ -1,4 +1,4 @@
-"""The collector: what is due is announced, charged without the student, given back, or ended by time."""
+"""The collector: what is due is announced, charged without the student, refunded, or ended by time."""
 
 from typing import Any
 
@@ -33,56 +33,56 @@ def pass_days(w: Harness, days: int) -> None:
 
 def announced(w: Harness, student: Student, method: str = "pm_card_visa") -> dict[str, Any]:
     """Begin a plan on 10 March and go to 9 April: the second installment is announced, and due on the next day."""
-    begun = started(w, student, method)
+    of_plan = started(w, student, method)
     pass_days(w, 30)
-    return begun
+    return of_plan
 
 
-def charges(w: Harness, begun: dict[str, Any]) -> list[tuple[str, str]]:
+def charges(w: Harness, of_plan: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the day and the status of each charge of a plan after the first, the oldest first."""
     intents = w.at_stripe("GET", "/v1/payment_intents", limit="100")["data"]
-    ids = [one["id"] for one in intents if one["metadata"].get("plan") == begun["plan_id"]]
+    ids = [one["id"] for one in intents if one["metadata"].get("plan") == of_plan["plan_id"]]
     listed = [c for one in ids for c in w.at_stripe("GET", "/v1/charges", payment_intent=one)["data"]]
     return [(timestamps.iso(c["created"])[:10], c["status"]) for c in sorted(listed, key=lambda c: c["created"])][1:]
 
 
-def steps(w: Harness, student: Student, begun: dict[str, Any], *names: str) -> str:
+def steps(w: Harness, student: Student, of_plan: dict[str, Any], *names: str) -> str:
     """Say what the next charges of the plan's payment method do. Return the method's id."""
-    method = str(read(w, student, begun["plan_id"])["payment_method"]["id"])
+    method = str(read(w, student, of_plan["plan_id"])["payment_method"]["id"])
     w.at_stripe("POST", f"/_sim/payment_methods/{method}", next=[*names])
     return method
 
 
 def test_installments_are_announced_and_charged_on_their_days(tuition: Harness, student: Student) -> None:
-    begun = started(tuition, student)
+    of_plan = started(tuition, student)
     pass_days(tuition, 23)
-    assert read(tuition, student, begun["plan_id"])["schedule"][1]["collect"] is None
+    assert read(tuition, student, of_plan["plan_id"])["schedule"][1]["collect"] is None
     pass_days(tuition, 1)
-    assert read(tuition, student, begun["plan_id"])["schedule"][1]["collect"] == "2026-04-10"
+    assert read(tuition, student, of_plan["plan_id"])["schedule"][1]["collect"] == "2026-04-10"
     pass_days(tuition, 76)
-    plan = read(tuition, student, begun["plan_id"])
+    plan = read(tuition, student, of_plan["plan_id"])
     assert (plan["status"], plan["outstanding"], plan["received"]) == ("COMPLETE", 0, 4 * FIRST)
-    assert charges(tuition, begun) == [(f"2026-0{month}-10", "succeeded") for month in (4, 5, 6)]
+    assert charges(tuition, of_plan) == [(f"2026-0{month}-10", "succeeded") for month in (4, 5, 6)]
     assert tuition.enrollment(student)["status"] == "ENROLLED"
-    assert tuition.chain_problem(begun["payment_id"]) is None
+    assert tuition.chain_problem(of_plan["payment_id"]) is None
 
 
 def test_a_declined_charge_is_tried_on_its_retry_days_and_access_ends_with_the_grace(
     tuition: Harness, student: Student
 ) -> None:
-    begun = announced(tuition, student)
-    steps(tuition, student, begun, *["insufficient_funds"] * 9)
+    of_plan = announced(tuition, student)
+    steps(tuition, student, of_plan, *["insufficient_funds"] * 9)
     pass_days(tuition, 14)
-    assert [day for day, _ in charges(tuition, begun)] == ["2026-04-10", "2026-04-13", "2026-04-17", "2026-04-22"]
-    assert read(tuition, student, begun["plan_id"])["status"] == "LATE"
+    assert [day for day, _ in charges(tuition, of_plan)] == ["2026-04-10", "2026-04-13", "2026-04-17", "2026-04-22"]
+    assert read(tuition, student, of_plan["plan_id"])["status"] == "LATE"
     pass_days(tuition, 1)
-    plan = read(tuition, student, begun["plan_id"])
+    plan = read(tuition, student, of_plan["plan_id"])
     assert (plan["status"], plan["grants_access"], plan["payable"]) == ("SUSPENDED", False, True)
     assert tuition.enrollment(student)["status"] == "SUSPENDED"
-    due = pay(tuition, student, begun["plan_id"], "due").body
+    due = pay(tuition, student, of_plan["plan_id"], "due").body
     tuition.pay(due["payment_intent_id"], "pm_card_mastercard")
     tuition.deliver_all()
-    assert read(tuition, student, begun["plan_id"])["status"] == "ACTIVE"
+    assert read(tuition, student, of_plan["plan_id"])["status"] == "ACTIVE"
     assert tuition.enrollment(student)["status"] == "ENROLLED"
 
 
@@ -92,36 +92,36 @@ def test_a_declined_charge_is_tried_on_its_retry_days_and_access_ends_with_the_g
 def test_a_decline_that_only_the_student_can_mend_is_not_tried_again(
     tuition: Harness, student: Student, decline: str, needed: str
 ) -> None:
-    begun = announced(tuition, student)
-    steps(tuition, student, begun, decline)
+    of_plan = announced(tuition, student)
+    steps(tuition, student, of_plan, decline)
     pass_days(tuition, 13)
-    assert len(charges(tuition, begun)) == 1
-    assert read(tuition, student, begun["plan_id"])["next"]["needs_you"] == needed
+    assert len(charges(tuition, of_plan)) == 1
+    assert read(tuition, student, of_plan["plan_id"])["next"]["needs_you"] == needed
 
 
 def test_a_new_method_is_tried_at_once(tuition: Harness, student: Student) -> None:
-    begun = announced(tuition, student)
-    steps(tuition, student, begun, *["insufficient_funds"] * 2)
+    of_plan = announced(tuition, student)
+    steps(tuition, student, of_plan, *["insufficient_funds"] * 2)
     pass_days(tuition, 1)
-    set_up(tuition, student, begun["plan_id"])
+    set_up(tuition, student, of_plan["plan_id"])
     tuition.advance_stripe(3)
     tuition.deliver_all()
     pass_days(tuition, 1)
-    assert charges(tuition, begun) == [("2026-04-10", "failed"), ("2026-04-11", "succeeded")]
+    assert charges(tuition, of_plan) == [("2026-04-10", "failed"), ("2026-04-11", "succeeded")]
 
 
 def test_after_an_outage_of_40_days_it_announces_first_and_charges_once_a_day(
     tuition: Harness, student: Student
 ) -> None:
-    begun = started(tuition, student)
+    of_plan = started(tuition, student)
     tuition.advance_time(70 * DAY)
     tuition.collect()
-    plan = read(tuition, student, begun["plan_id"])
-    assert (plan["status"], charges(tuition, begun)) == ("LATE" if plan["status"] == "LATE" else "ACTIVE", [])
+    plan = read(tuition, student, of_plan["plan_id"])
+    assert (plan["status"], charges(tuition, of_plan)) == ("LATE" if plan["status"] == "LATE" else "ACTIVE", [])
     pass_days(tuition, 9)
-    days = [day for day, _ in charges(tuition, begun)]
+    days = [day for day, _ in charges(tuition, of_plan)]
     assert len(days) == 2 == len({*days})
-    assert read(tuition, student, begun["plan_id"])["grants_access"]
+    assert read(tuition, student, of_plan["plan_id"])["grants_access"]
 
 
 def test_nothing_is_announced_or_charged_while_staff_have_stopped_it(
@@ -143,10 +143,10 @@ def test_nothing_is_announced_or_charged_while_staff_have_stopped_it(
 
 
 def test_student_and_collector_pay_with_one_intent(tuition: Harness, student: Student) -> None:
-    begun = announced(tuition, student)
-    opened = pay(tuition, student, begun["plan_id"]).body
+    of_plan = announced(tuition, student)
+    opened = pay(tuition, student, of_plan["plan_id"]).body
     pass_days(tuition, 1)
-    assert charges(tuition, begun) == [("2026-04-10", "succeeded")]
+    assert charges(tuition, of_plan) == [("2026-04-10", "succeeded")]
     refused = tuition.pay(opened["payment_intent_id"], may_be_refused=True)
     assert refused["error"]["code"] == "payment_intent_unexpected_state"
 
@@ -155,12 +155,12 @@ def test_student_and_collector_pay_with_one_intent(tuition: Harness, student: St
 def test_the_record_of_an_announcement_says_whether_the_card_expires_before_the_charge(
     tuition: Harness, student: Student, month: int, record_type: str
 ) -> None:
-    begun = started(tuition, student)
-    method = steps(tuition, student, begun)
+    of_plan = started(tuition, student)
+    method = steps(tuition, student, of_plan)
     card = {"exp_month": month, "exp_year": 2026}
     tuition.at_stripe("POST", f"/_sim/payment_methods/{method}", card=card)
     pass_days(tuition, 24)
-    types = [record["type"] for record in tuition.audit_trail(begun["plan_id"])]
+    types = [record["type"] for record in tuition.audit_trail(of_plan["plan_id"])]
     assert [one for one in types if one.startswith("plan.announced")] == [record_type]
 
 
@@ -168,50 +168,50 @@ def test_the_record_of_an_announcement_says_whether_the_card_expires_before_the_
 def test_a_method_that_was_deleted_in_the_dashboard_is_not_charged(
     tuition: Harness, student: Student, what: str
 ) -> None:
-    begun = started(tuition, student)
-    method = read(tuition, student, begun["plan_id"])["payment_method"]["id"]
-    intent = tuition.at_stripe("GET", f"/v1/payment_intents/{begun['payment_intent_id']}")
+    of_plan = started(tuition, student)
+    method = read(tuition, student, of_plan["plan_id"])["payment_method"]["id"]
+    intent = tuition.at_stripe("GET", f"/v1/payment_intents/{of_plan['payment_intent_id']}")
     tuition.at_stripe("DELETE", f"/_sim/{what}/{method if what == 'payment_methods' else intent['customer']}")
     tuition.new_events()  # the event is lost
     pass_days(tuition, 35)
-    plan = read(tuition, student, begun["plan_id"])
-    assert (plan["next"]["needs_you"], charges(tuition, begun)) == ("no_method", [])
+    plan = read(tuition, student, of_plan["plan_id"])
+    assert (plan["next"]["needs_you"], charges(tuition, of_plan)) == ("no_method", [])
 
 
 @pytest.mark.parametrize("change", ["refund", "dispute"])
 def test_money_that_goes_back_stops_the_charges(tuition: Harness, student: Student, change: str) -> None:
-    begun = announced(tuition, student)
-    tuition.at_stripe("POST", f"/_sim/{change}s", payment_intent=begun["payment_intent_id"])
+    of_plan = announced(tuition, student)
+    tuition.at_stripe("POST", f"/_sim/{change}s", payment_intent=of_plan["payment_intent_id"])
     tuition.advance_stripe(3)
     tuition.deliver_all()
     pass_days(tuition, 10)
-    assert charges(tuition, begun) == []
+    assert charges(tuition, of_plan) == []
 
 
 def test_a_bank_debit_that_is_processing_counts_as_paid_until_it_fails(tuition: Harness, student: Student) -> None:
-    begun = announced(tuition, student, "pm_usBankAccount_success")
+    of_plan = announced(tuition, student, "pm_usBankAccount_success")
     pass_days(tuition, 12)
-    plan = read(tuition, student, begun["plan_id"])
+    plan = read(tuition, student, of_plan["plan_id"])
     assert plan["grants_access"]
-    assert len(charges(tuition, begun)) == 1
+    assert len(charges(tuition, of_plan)) == 1
 
 
 def test_staff_charge_a_plan_at_most_once_a_day(tuition: Harness, student: Student) -> None:
-    begun = announced(tuition, student)
-    steps(tuition, student, begun, *["insufficient_funds"] * 2)
+    of_plan = announced(tuition, student)
+    steps(tuition, student, of_plan, *["insufficient_funds"] * 2)
     with pytest.raises(Conflicted, match="its day has not come"):
-        collection.charge_now(begun["plan_id"], walk.stripe_now(), "staff-1")
+        collection.charge_now(of_plan["plan_id"], walk.stripe_now(), "staff-1")
     pass_days(tuition, 1)
     for _ in range(2):
-        ordered = collection.charge_now(begun["plan_id"], walk.stripe_now(), "staff-1")
+        ordered = collection.charge_now(of_plan["plan_id"], walk.stripe_now(), "staff-1")
         assert ordered.attempt.answer is not None
-    assert len(charges(tuition, begun)) == 2
+    assert len(charges(tuition, of_plan)) == 2
 
 
 def test_a_worker_collects_the_plans_of_a_task(tuition: Harness, student: Student) -> None:
-    begun = announced(tuition, student)
+    of_plan = announced(tuition, student)
     tuition.advance_time(DAY)
-    tasks.store(Task("plans:collect:0", "plans", after=walk.stripe_now(), plan_ids=(begun["plan_id"], "pln_unknown")))
+    tasks.store(Task("plans:collect:0", "plans", after=walk.stripe_now(), plan_ids=(of_plan["plan_id"], "pln_unknown")))
     assert tuition.perform_task("plans:collect:0")
-    assert charges(tuition, begun) == [("2026-04-10", "succeeded")]
+    assert charges(tuition, of_plan) == [("2026-04-10", "succeeded")]
     assert tuition.collect()["failed"] == ["pln_unknown: There is no such plan."]

@@ -1,4 +1,4 @@
-"""The data of a student with a payment plan: exported with its records and emails, and erased once the plan is over."""
+"""The data of a student with a payment plan: exported with records and emails, and erased once the plan has ended."""
 
 from collections.abc import Iterator
 

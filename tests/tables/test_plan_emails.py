@@ -86,9 +86,9 @@ def fail(plan_id: str, code: str, advice: str | None = None) -> None:
     """Record a charge without the student that the bank declined."""
     plan, now = plan_of(plan_id), int(clock.now())
     answer = Answer(now, f"ch_{now}", code, advice)
-    made = Try(at=now, payment_id="", seq=plan.owed[0], method=chosen(plan), answer=answer)
+    declined = Try(at=now, payment_id="", seq=plan.owed[0], method=chosen(plan), answer=answer)
     occasion = f"day:{plan.terms.day_of(now)}"
-    direct.merge(plan_id, PlanFacts(tries={occasion: made}), f"answer:{occasion}")
+    direct.merge(plan_id, PlanFacts(tries={occasion: declined}), f"answer:{occasion}")
 
 
 def due_plan(tuition: Harness, outbox: Outbox, student: Student) -> str:
@@ -152,7 +152,7 @@ def test_a_charge_that_failed_says_what_happens_next(
     assert "Your access ends on" in text(outbox)
 
 
-def test_a_payment_method_that_is_gone_after_the_notice_is_asked_for_at_once(
+def test_a_payment_method_that_was_detached_after_the_notice_is_asked_for_at_once(
     tuition: Harness, outbox: Outbox, student: Student
 ) -> None:
     plan_id = str(started(tuition, student)["plan_id"])
@@ -187,7 +187,9 @@ def test_a_plan_that_is_late_is_suspended_and_a_payment_restores_it_with_one_ema
     assert "You have access to Data Professional again." in text(outbox)
 
 
-def test_staff_and_student_are_told_when_a_plan_is_given_up(tuition: Harness, outbox: Outbox, student: Student) -> None:
+def test_staff_and_student_get_an_email_when_a_plan_is_given_up(
+    tuition: Harness, outbox: Outbox, student: Student
+) -> None:
     plan_id = due_plan(tuition, outbox, student)
     fail(plan_id, "card_declined")
     fall_due(tuition, plan_id, plan_of(plan_id).terms.give_up_days)

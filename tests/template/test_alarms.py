@@ -67,7 +67,7 @@ def emitted() -> set[Metric]:
 
 
 def alarms(expand: Any) -> dict[str, Any]:
-    return of_type(expand(AlarmOnForeignEvents="true")["Resources"], "AWS::CloudWatch::Alarm")
+    return of_type(expand(AlarmOnForeignEvents="true", AlarmTopicArn=TOPIC)["Resources"], "AWS::CloudWatch::Alarm")
 
 
 def of_alarm(alarm: dict[str, Any]) -> Iterator[Metric]:
@@ -142,7 +142,7 @@ def combined(expand: Any) -> dict[str, Any]:
 
 
 def test_a_combined_alarm_returns_one_result_of_at_most_ten_metrics(expand: Any) -> None:
-    assert len(combined(expand)) == 20
+    assert len(combined(expand)) == 21
     for name, alarm in combined(expand).items():
         results = [item for item in alarm["Metrics"] if item["ReturnData"]]
         stats = [item for item in alarm["Metrics"] if "MetricStat" in item]
@@ -346,7 +346,7 @@ def test_a_failure_that_cannot_be_kept_raises_an_alarm(expand: Any) -> None:
     parts = [*of_type(resources, "AWS::Lambda::EventSourceMapping").values()]
     parts += of_type(resources, "AWS::Lambda::EventInvokeConfig").values()
     kept = [part["FunctionName"]["Ref"] for part in parts if "OnFailure" in part.get("DestinationConfig", {})]
-    assert len(kept) == 11
+    assert len(kept) == 12
     assert references(expand, "DestinationDeliveryFailures", "FunctionName") == sorted(kept)
 
 

@@ -26,6 +26,7 @@ TESTS = {
     r"AWS_\w+=local .* python install\.py .*": "tests/stack/test_install.py",
     r"(pip install )?openapi-python-client.*|npx openapi-typescript .*": "tests/stack/test_generated_clients.py",
     r"make reconcile( .*)?": "tests/stack/test_stories.py",
+    r"make collect( .*)?": "tests/stack/test_plans.py",
     r"make recount( .*)?": "tests/stack/test_analytics.py",
     r"make check-archive( .*)?": "tests/stack/test_archive.py",
     r"make extend-locks( .*)?": "tests/stack/test_archive_locks.py",

@@ -239,6 +239,7 @@ INIT_LOADS: dict[str, set[str]] = {
     "audit": APPLY
     | AUDIT
     | {"intake.audit_run", "intake.fan_out", "intake.task_queue", "storage.leases", "storage.switches"},
+    "collect": RECONCILE - {"intake.reconcile", "payments.credit_notes"},
     "create_checkout_session": CREATE,
     "create_payment": CREATE,
     "console_tables": READ | {"outbox.console_tables", "storage.activity", "storage.search"},

@@ -7,7 +7,10 @@ import pytest
 
 from tests.unit.plan_stories import DAY, FOUR, MEMBERSHIP, Killed, Outcome, Story, at
 from tuition.core import plan_attempts, plan_methods, plan_schedule, plan_steps
+from tuition.core.enrollment import Enrollment
 from tuition.core.facts import Facts, Settled
+from tuition.core.limits import Limits
+from tuition.core.payment_state import PaymentState
 from tuition.core.plan_facts import Answer, Method, PlanFacts, Try
 from tuition.core.plan_steps import Announce, Charge, Close, Create, ReadAnswer, Repeat, Tick, next_step, wake_at
 
@@ -192,11 +195,15 @@ def test_staff_can_order_one_charge_a_day_from_the_collection_day_on() -> None:
 def test_declines_that_a_student_made_are_counted_without_those_of_the_collector() -> None:
     story = running("insufficient_funds", until="2026-03-04")
     payment_id = next(reversed(story.payments))
-    assert plan_attempts.student_declines(story.plan, payment_id) == 0
+
+    def declines() -> int:
+        state = PaymentState(story.payments[payment_id], Enrollment(user_id="u", track="DP"), Limits(), story.plan)
+        return len(state.declines)
+
+    assert declines() == 0
     for _ in range(5):
         story.pay("next", "insufficient_funds")
-    assert plan_attempts.student_declines(story.plan, payment_id) == 5
-    assert plan_attempts.student_declines(story.plan, "pay_unknown") == 0
+    assert declines() == 5
 
 
 # --- one payment ---

@@ -115,12 +115,12 @@ def charges(plan: Plan, payment: Payment) -> set[str]:
 
 def charges_since(payment: Payment, attempt: Try) -> list[str]:
     """Return the ids of the charges with the method of a try that are not older than it, the oldest first."""
-    made = [
+    by_time = [
         (charge.created, key)
         for key, charge in payment.facts.charges.items()
         if charge.created >= attempt.at - CLOCK_MARGIN_S and charge.payment_method in (attempt.method, None)
     ]
-    return [key for _, key in sorted(made)]
+    return [key for _, key in sorted(by_time)]
 
 
 def _target(plan: Plan) -> _Target | WhyNone:

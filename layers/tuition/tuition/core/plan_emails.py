@@ -1,4 +1,4 @@
-"""What an email about a payment plan says, from the plan as it is now. `core/emails` says which email is due.
+"""The texts of an email about a payment plan, from the plan as it is now. `core/emails` says which email is due.
 
 As with payments, an email that no longer applies is None: a charge that was announced and paid early is not announced.
 """
@@ -21,7 +21,7 @@ Written = tuple[str, dict[str, Value]]
 
 
 class Facts(NamedTuple):
-    """What an email is written from. `payment` is the one that the event is about, and may be None.
+    """The values of which an email is written. `payment` is the one that the event is about, and may be None.
 
     `method` is a payment of the plan that was made with the payment method that is charged next; None if none was.
     """

@@ -1,7 +1,7 @@
 """Collect the plans that are due, every quarter of an hour: one run at a time, one task for some plans at once.
 
 A run finds the plans by their index, plans tasks, tells the reconciler's workers about them, and performs what they do
-not (`tuition.intake.fan_out`). What one plan needs is in `tuition.payments.collection`. A plan that fails is named,
+not (`tuition.intake.fan_out`). The steps of one plan are in `tuition.payments.collection`. A plan that fails is named,
 counted and passed over. A run or a worker that is killed anywhere is continued by the next run.
 """
 

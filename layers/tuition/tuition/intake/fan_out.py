@@ -230,9 +230,9 @@ class Chunks:
     def _name(self, number: int) -> str:
         return f"{self._of}:{self._kind}:{number}"
 
-    def plan(self, found: Iterable[str], after: int, max_unplanned: int) -> None:
+    def plan(self, due: Iterable[str], after: int, max_unplanned: int) -> None:
         """Plan these payments or plans, by their ids, but not those that a worker holds now."""
-        ids: Iterator[str] = (one for one in found if one not in self._held_ids)
+        ids: Iterator[str] = (one for one in due if one not in self._held_ids)
         names = (name for name in map(self._name, range(MAX_CHUNKS)) if name not in self._held)
         for name in names:
             batch = tuple(itertools.islice(ids, self._size))

@@ -311,7 +311,7 @@ def _require_no_payable_plan(product: Product, enrollment: Enrollment) -> None:
         if is_plan(grantor) and not standing.open and (standing.suspended or standing.holds_funds)
     ]
     for plan in queries.plans_by_id(plan_ids) if plan_ids else ():
-        if plan.payable:
+        if plan.blocks_purchase:
             raise PlanOpen(
                 f"You have a payment plan for {product.title} that is not paid yet. Pay its rest to continue.",
                 plan.plan_id,

@@ -44,7 +44,7 @@ StillDue = Callable[[Plan], Step | None]
 """Returns the step that is due for a plan as it is now."""
 
 GIVEN_BACK = "The payment plan ended with all money back"
-"""The reason of the refunds that a plan gives back."""
+"""The reason of the refunds of a plan that ended with all money back."""
 REFUSED_CREATE = ""
 """The payment of a try for which Stripe refused to make one."""
 
@@ -94,9 +94,9 @@ def charge_now(plan_id: str, now: int, staff: str) -> Ordered:
     for _ in range(MAX_STEPS):
         state = ledger.load_plan(plan_id)
         plan = state.existing_plan
-        made = plan.facts.tries.get(f"now:{plan.terms.day_of(now)}")
-        if made and made.answer:
-            return Ordered(plan, made)
+        ordered_today = plan.facts.tries.get(f"now:{plan.terms.day_of(now)}")
+        if ordered_today and ordered_today.answer:
+            return Ordered(plan, ordered_today)
         step = plan_steps.next_step(plan, now)
         if isinstance(step, plan_steps.Tick | plan_steps.Repeat | plan_steps.ReadAnswer):
             _Collector(state, now).take(step, lambda plan: plan_steps.next_step(plan, now))
@@ -111,7 +111,7 @@ def charge_now(plan_id: str, now: int, staff: str) -> Ordered:
 _REASONS: dict[object, str] = {
     "not_charged": "Nothing of this plan may be charged now: see its status and its dates.",
     "processing": "A bank is processing a payment of this plan. Wait for its result.",
-    "not_announced": "The student has not been told of this charge yet, or its day has not come.",
+    "not_announced": "The student has not had notice of this charge yet, or its day has not come.",
     "no_method": "The student has no payment method that can be charged. Ask them to choose one.",
     "do_not_try_again": "The student's bank refuses every further try with this payment method.",
     "authentication_required": "The student's bank asks the student to confirm: only they can pay this installment.",
@@ -165,10 +165,11 @@ class _Collector:
         return ledger.update_plan(self._plan.plan_id, change, before=self._state).existing_plan
 
     def _announced_as(self, day: str) -> str | None:
-        """Return the type of the record that announces a charge; None if the payment method is gone, which is recorded.
+        """Return the type of the record that announces a charge; None if the payment method was detached.
 
-        Stripe is asked for the method. It may have been detached in Stripe's dashboard, or deleted with its customer,
-        and the event may be lost. The type says whether its card expires before the day: no expiry is stored.
+        Stripe is asked for the method, and a detached one is recorded: it may have been detached in Stripe's dashboard,
+        or deleted with its customer, and the event may be lost. The type says whether its card expires before the day:
+        no expiry is stored.
         """
         method = plan_methods.chosen(self._plan)
         customer = ledger.load_customer(self._plan.user_id)[0] if method else None
@@ -182,8 +183,8 @@ class _Collector:
         else:
             expires = card and f"{card['exp_year']}-{card['exp_month']:02}" < day[:7]
             return ANNOUNCED_CARD_EXPIRES if expires else ANNOUNCED
-        known = plan_methods.methods(self._plan)[method]
-        gone = PlanFacts(methods={method: replace(known, gone=self._now)})
+        stored = plan_methods.methods(self._plan)[method]
+        gone = PlanFacts(methods={method: replace(stored, gone=self._now)})
 
         def change(state: PaymentState) -> PlanChange | None:
             plan = state.existing_plan
@@ -206,11 +207,16 @@ class _Collector:
             if attempt is None:
                 return
             code = refused.code if isinstance(refused, StripeRefused) and refused.code else "refused"
-            made = Try(at=self._now, payment_id=REFUSED_CREATE, seq=attempt.seq, method=attempt.method)
-            made = replace(made, answer=Answer(self._now, code=code))
+            refused_try = Try(
+                at=self._now,
+                payment_id=REFUSED_CREATE,
+                seq=attempt.seq,
+                method=attempt.method,
+                answer=Answer(self._now, code=code),
+            )
             occasion = attempt.occasion(self._plan, self._now)
             entry = self._entry(f"try:{occasion}", "plan.create_refused")
-            self._record(PlanFacts(tries={occasion: made}), entry, step, still_due)
+            self._record(PlanFacts(tries={occasion: refused_try}), entry, step, still_due)
 
     def _attempt(self) -> Attempt | None:
         """Return the attempt for which a payment is created."""
@@ -220,13 +226,13 @@ class _Collector:
         return None if isinstance(due, str) else due
 
     def _charge(self, step: plan_steps.Charge, still_due: StillDue) -> None:
-        begun = Try(at=self._now, payment_id=step.payment_id, seq=step.seq, method=step.method)
+        attempt = Try(at=self._now, payment_id=step.payment_id, seq=step.seq, method=step.method)
         entry = self._entry(f"try:{step.occasion}", "plan.try_begun")
-        after = self._record(PlanFacts(tries={step.occasion: begun}), entry, step, still_due)
-        if after.facts.tries.get(step.occasion) == begun:
-            self._confirm(step.occasion, begun)
+        after = self._record(PlanFacts(tries={step.occasion: attempt}), entry, step, still_due)
+        if after.facts.tries.get(step.occasion) == attempt:
+            self._confirm(step.occasion, attempt)
 
-    def _confirm(self, occasion: str, begun: Try) -> None:
+    def _confirm(self, occasion: str, attempt: Try) -> None:
         """Confirm the intent of a try under the try's own key, and record what it led to.
 
         `setup_future_usage` is cleared: Stripe charges no intent off session that has it, and the student's page sets
@@ -234,24 +240,24 @@ class _Collector:
 
         Source: https://docs.stripe.com/api/payment_intents/confirm
         """
-        payment = ledger.load(self._ref(begun.payment_id)).payment
+        payment = ledger.load(self._ref(attempt.payment_id)).payment
         refused: StripeRefused | None = None
         if payment and payment.intent:
-            params = {"payment_method": begun.method, "off_session": True, "setup_future_usage": ""}
+            params = {"payment_method": attempt.method, "off_session": True, "setup_future_usage": ""}
             try:
-                stripe_client.confirm_intent(payment.intent, params, begun.idempotency_key(occasion))
+                stripe_client.confirm_intent(payment.intent, params, attempt.idempotency_key(occasion))
             except StripeUnavailable as unavailable:
                 if not unavailable.replayed:
                     raise
             except StripeRefused as error:
                 refused = error
-        self._record_answer(occasion, begun, refused)
+        self._record_answer(occasion, attempt, refused)
 
-    def _record_answer(self, occasion: str, begun: Try, refused: StripeRefused | None) -> None:
+    def _record_answer(self, occasion: str, attempt: Try, refused: StripeRefused | None) -> None:
         """Record what a try led to, as Stripe shows it now. The payment is synced first, in a commit of its own."""
-        state = ledger.load(self._ref(begun.payment_id))
+        state = ledger.load(self._ref(attempt.payment_id))
         payment = sync.refresh_state(state.existing.ref, state, declines=True)[0].existing if state.payment else None
-        answer = _answer(payment, begun, refused)
+        answer = _answer(payment, attempt, refused)
 
         def change(current: PaymentState) -> PlanChange | None:
             plan = current.existing_plan
@@ -264,18 +270,18 @@ class _Collector:
         ledger.update_plan(self._plan.plan_id, change)
 
 
-def _answer(payment: Payment | None, begun: Try, refused: StripeRefused | None) -> Answer:
+def _answer(payment: Payment | None, attempt: Try, refused: StripeRefused | None) -> Answer:
     """Return the answer of a try: its charge, if there is one, else the code with which Stripe refused it.
 
     Its time is Stripe's, so that it does not depend on who reads the answer first.
     """
-    made = plan_attempts.charges_since(payment, begun) if payment else []
-    if payment and made:
-        charge = payment.facts.charges[made[-1]]
+    charges = plan_attempts.charges_since(payment, attempt) if payment else []
+    if payment and charges:
+        charge = payment.facts.charges[charges[-1]]
         failed = charge.status == "failed"
         code, advice = (charge.code, charge.advice) if failed else (None, None)
-        return Answer(charge.created, made[-1], code, advice)
+        return Answer(charge.created, charges[-1], code, advice)
     is_paid = payment is not None and payment.facts.settled is not None
     if refused is None and (is_paid or (payment is not None and payment.status == "PROCESSING")):
-        return Answer(begun.at)
-    return Answer(begun.at, code=refused.code if refused and refused.code else "unknown")
+        return Answer(attempt.at)
+    return Answer(attempt.at, code=refused.code if refused and refused.code else "unknown")
