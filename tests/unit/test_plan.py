@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.plan_stories import DAY, FOUR, MEMBERSHIP, Outcome, Story, agrees, at, plan_of, replayed
 from tuition.core import plan as plans
-from tuition.core import plan_attention, plan_decisions, plan_schedule, plan_steps
+from tuition.core import plan_attention, plan_decisions, plan_schedule, plan_steps, timestamps
 from tuition.core.enrollment import Enrollment
 from tuition.core.facts import Acknowledgement, Decision, Facts, Settled, Withdrawal
 from tuition.core.plan import Plan
@@ -115,7 +115,7 @@ def test_a_debit_that_fails_after_it_was_processing_abandons_the_plan_and_anothe
     story.bank_decides(payment_id, pays=False)
     assert (story.plan.status, story.plan.standing.open) == ("OPEN", True)
     story.close(payment_id)
-    assert (story.plan.status, story.plan.parts, story.plan.standing.counts) == ("ABANDONED", {}, False)
+    assert (story.plan.status, story.plan.covering(1), story.plan.standing.counts) == ("ABANDONED", [], False)
     assert plans.plan_id("test", "u", "DP", 1, {}) != plans.plan_id("test", "u", "DP", 2, {})
 
 
@@ -183,6 +183,22 @@ def test_an_installment_whose_payment_is_processing_counts_as_covered_for_access
     assert (story.plan.status, story.plan.grants_access) == ("LATE", True)
     story.bank_decides(payment_id, pays=False)
     assert (story.plan.status, story.plan.grants_access) == ("SUSPENDED", False)
+
+
+@pytest.mark.parametrize("closes", [False, True], ids=["with one payment", "with a new payment each time"])
+def test_debits_that_fail_again_and_again_give_no_access_for_ever(*, closes: bool) -> None:
+    story = running(BROKE, "2026-03-15")
+    granted = []
+    for _ in range(5):
+        payment_id = next((key for key, part in story.plan.parts.items() if part.open), "") or story.create(2)
+        story.charge(payment_id, "processing", kind="us_bank_account")
+        granted.append(story.plan.grants_access)
+        story.until(timestamps.day_after(story.today, 4))
+        story.bank_decides(payment_id, pays=False)
+        story.now += 60
+        if closes:
+            story.close(payment_id)
+    assert granted == [True, True, True, False, False]
 
 
 def test_a_suspended_plan_always_has_a_call_by_which_the_student_can_continue() -> None:

@@ -94,7 +94,7 @@ class Plan(PlanBasis):
         return "PAUSED" if paused else self._status_by_dates()
 
     def _status_by_dates(self) -> Status:
-        if self.first_owed not in self.processing:
+        if self.first_owed is None or not self.is_trusted(self.first_owed):
             if plan_schedule.passed(self, "give_up"):
                 return "CLOSED"
             if plan_schedule.passed(self, "grace_over"):

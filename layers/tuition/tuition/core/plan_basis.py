@@ -9,6 +9,9 @@ from tuition.core.plan_facts import NO_PLAN_FACTS, DecisionName, PlanDecision, P
 from tuition.core.plan_parts import Part
 from tuition.core.plan_terms import MAX_PERIODS, PlanTerms
 
+MAX_DEBITS_TRUSTED = 3
+"""How many debits of an installment may fail before a further one gives access only when it is paid."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PlanBasis:
@@ -50,6 +53,14 @@ class PlanBasis:
     def processing(self) -> frozenset[int]:
         """The installments of which a bank is processing a payment."""
         return frozenset(seq for part in self.parts.values() if part.processing for seq in part.covers)
+
+    def is_trusted(self, seq: int) -> bool:
+        """Whether a payment of an installment counts as paid while a bank is processing it.
+
+        Not after `MAX_DEBITS_TRUSTED` debits for it failed: else debits that fail would give access for ever.
+        """
+        failed = [one for part in self.parts.values() if seq in part.covers for one in part.declines.values()]
+        return seq in self.processing and sum(one.is_debit for one in failed) < MAX_DEBITS_TRUSTED
 
     @cached_property
     def taken(self) -> frozenset[int]:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from tuition.core import payment as payments
 from tuition.core.facts import Charge
-from tuition.core.payment import Payment
+from tuition.core.payment import BANK_DEBITS, Payment
 from tuition.core.stored import read
 
 MAX_DECLINES = 10
@@ -37,9 +37,17 @@ class Decline:
     type: str | None = None
 
     @property
-    def forbids_a_try(self) -> bool:
-        """Whether a method must not be tried again after it, at least for the same installment."""
-        return self.advice == DO_NOT_TRY_AGAIN or self.code == AUTHENTICATION_REQUIRED
+    def outlives_payment(self) -> bool:
+        """Whether it means something also after its payment closed unpaid.
+
+        A method must not be tried again after it, at least for the same installment; or it is a debit that failed.
+        """
+        return self.is_debit or self.advice == DO_NOT_TRY_AGAIN or self.code == AUTHENTICATION_REQUIRED
+
+    @property
+    def is_debit(self) -> bool:
+        """Whether a bank refused to debit an account."""
+        return self.type in BANK_DEBITS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,11 +129,11 @@ class Part:
 def part_of(payment: Payment) -> Part | None:
     """Return what a payment means for its plan; None if it closed unpaid, so that it means nothing any more.
 
-    Of one that closed unpaid, those declines stay after which a method must not be tried again.
+    Of one that closed unpaid, the declines stay that still mean something.
     """
     facts = payment.facts
     if payment.status == "CANCELED":
-        declines = {key: one for key, one in _declines(facts.charges).items() if one.forbids_a_try}
+        declines = {key: one for key, one in _declines(facts.charges).items() if one.outlives_payment}
         closed = Part(covers=payment.covers, number=payment.attempt, amount=payment.price.amount, declines=declines)
         return closed if declines else None
     paying = payment.charge[1] if payment.charge and payment.charge[1].status == "succeeded" else None
