@@ -140,7 +140,7 @@ class Plan(PlanBasis):
     def is_final(self) -> bool:
         """Whether nothing more is expected to happen to it: its user's data can be erased."""
         waits = self.status == "OPEN" or self.payable or self.charged_off_session or bool(self.money_due)
-        return not (waits or any(part.open or part.refunding for part in self.parts.values()))
+        return not (waits or any(part.open or part.refunding or part.requested for part in self.parts.values()))
 
     @property
     def may_collect(self) -> bool:
@@ -198,8 +198,11 @@ class Plan(PlanBasis):
 
     @property
     def money_due(self) -> dict[str, int]:
-        """The amounts that must still be refunded, by payment id, after the plan ended with all money back."""
-        if self.ended_by != "money_back":
+        """The amounts that must still be refunded, by payment id, after the plan ended with all money back.
+
+        None while staff still decide when.
+        """
+        if self.ended_by != "money_back" or self.awaits_staff:
             return {}
         return {key: part.refundable for key, part in self.parts.items() if part.refundable > 0 and not part.refunding}
 

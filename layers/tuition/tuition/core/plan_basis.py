@@ -153,6 +153,15 @@ class PlanBasis:
             return "money_back"
         return "closed" if ends else None
 
+    @cached_property
+    def awaits_staff(self) -> bool:
+        """Whether staff still decide when the money of a withdrawal from the contract goes back.
+
+        They do so by the refund request of the payment that the withdrawal is stored on.
+        """
+        is_decided = any(one.refund != "none" for one in self.decided("withdraw", "close"))
+        return not is_decided and any(part.withdrawn and part.requested for part in self.parts.values())
+
     # --- refunds that no decision explains ---
 
     @cached_property

@@ -141,7 +141,7 @@ def _withdrawn(state: PaymentState, user_id: str) -> PlanChange | None:
 
 
 def _refund_all(state: PaymentState, reason: str | None) -> PaymentState:
-    """Refund every payment whose money is due, and close what is open.
+    """Refund every payment whose money is due, and close what is open. Nothing is due while staff decide when.
 
     The collector repeats each call that fails now: the decision stands.
     """
@@ -151,7 +151,8 @@ def _refund_all(state: PaymentState, reason: str | None) -> PaymentState:
             closing.close(PaymentRef(payment_id, plan.user_id, plan.product))
         except (*refunds.STRIPE_FAILURES, Contended) as error:
             logger.warning("a payment of a withdrawn plan was not closed", payment_id=payment_id, error=str(error))
-    for payment_id in [key for key, part in plan.parts.items() if part.refundable > 0]:
+    plan = ledger.load_plan(plan.plan_id).existing_plan  # what was being closed may have been paid
+    for payment_id in [key for key, part in plan.parts.items() if key in plan.money_due or part.refunding]:
         ref = PaymentRef(payment_id, plan.user_id, plan.product)
         try:
             refunds.give_back(ref, reason or refunds.NO_REASON, Actor("request", plan.user_id))
