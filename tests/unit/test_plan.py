@@ -10,7 +10,7 @@ from tuition.core import plan_attention, plan_decisions, plan_schedule, plan_ste
 from tuition.core.enrollment import Enrollment
 from tuition.core.facts import Acknowledgement, Decision, Facts, Settled, Withdrawal
 from tuition.core.plan import Plan
-from tuition.core.plan_facts import PlanFacts
+from tuition.core.plan_facts import DecisionName, PlanFacts
 from tuition.core.plan_parts import part_of
 
 BROKE: Outcome = "insufficient_funds"
@@ -199,6 +199,25 @@ def test_debits_that_fail_again_and_again_give_no_access_for_ever(*, closes: boo
         if closes:
             story.close(payment_id)
     assert granted == [True, True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("decision", "values", "reason"),
+    [("waive", {"seqs": (2,)}, "waived"), ("close", {"refund": "none"}, "after_close")],
+)
+def test_money_that_comes_after_a_decision_against_it_needs_attention_until_it_is_refunded(
+    decision: DecisionName, values: dict[str, object], reason: str
+) -> None:
+    story = running(until="2026-02-10")
+    payment_id = story.create(2)
+    story.now += 60
+    assert story.decide(decision, **values) is None
+    assert attention(story.plan) == set()
+    story.now += 60
+    story.charge(payment_id, "ok", "pm_page")
+    assert attention(story.plan) == {f"{reason}:{payment_id}"}
+    story.refund(payment_id, 12475)
+    assert f"{reason}:{payment_id}" not in attention(story.plan)
 
 
 def test_a_suspended_plan_always_has_a_call_by_which_the_student_can_continue() -> None:

@@ -11,7 +11,7 @@ from tuition.core.plan_facts import Announced
 
 def reasons(plan: Plan) -> list[AttentionReason]:
     """Return every reason, acknowledged or not."""
-    return [*_of_money(plan), *_of_time(plan)]
+    return [*_of_money(plan), *_after_decisions(plan), *_of_time(plan)]
 
 
 def unacknowledged(plan: Plan) -> list[AttentionReason]:
@@ -39,6 +39,22 @@ def _of_money(plan: Plan) -> Iterator[AttentionReason]:
             money = Money(amount, plan.terms.currency)
             detail = f"the refund of {payment_id} failed, and {money} must still be paid back"
             yield AttentionReason(f"money_due:{payment_id}", str(amount), detail)
+
+
+def _after_decisions(plan: Plan) -> Iterator[AttentionReason]:
+    """Yield the money that was paid after staff had decided against it."""
+    for payment_id, part in plan.parts.items():
+        waived = sorted({*part.covers} & plan.waived)
+        if waived and part.pays and part.refunded < (part.settled or 0):
+            numbers = ", ".join(map(str, waived))
+            detail = f"{payment_id} paid installment {numbers}, which staff had waived"
+            yield AttentionReason(f"waived:{payment_id}", numbers, detail)
+    if plan.ended_by == "closed":
+        closed_at = next(plan.decided("close")).at
+        for payment_id, part in plan.parts.items():
+            if (part.settled_at or 0) >= closed_at and part.refunded < (part.settled or 0):
+                detail = f"{payment_id} was paid after staff had closed the plan, and gives no access"
+                yield AttentionReason(f"after_close:{payment_id}", str(part.settled), detail)
 
 
 def _of_time(plan: Plan) -> Iterator[AttentionReason]:
