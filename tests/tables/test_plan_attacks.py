@@ -1,6 +1,8 @@
 """Attacks on payment plans: access without paying, charges that nobody agreed to, forged and endless input."""
 
+import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,7 @@ from tests.tables.test_plans import cancel
 from tests.tables.test_withdrawals import DECIDE, set_region
 from tuition import settings
 from tuition.core import timestamps
+from tuition.storage import queries
 
 
 @pytest.fixture(autouse=True)
@@ -40,3 +43,33 @@ def test_a_withdrawal_in_the_eu_from_a_plan_paid_by_debit_is_refunded_when_staff
     assert tuition.admin(admin, DECIDE, {"decision": "approve"}, **ids).status == 200
     pass_days(tuition, 1)
     assert read(tuition, student, begun["plan_id"])["refunded"] == 2 * FIRST
+
+
+FORGED: dict[str, dict[str, Any]] = {
+    "a plan of another user": {},
+    "no installment of the plan": {"covers": "9"},
+    "installment 0": {"covers": "0"},
+    "an amount that is none": {"plan": "pln_forged", "amounts": ["1"]},
+    "an unknown time zone": {"plan": "pln_forged", "zone": "Mars"},
+    "a payment as plan": {"plan": "pay_forged"},
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_an_object_with_forged_metadata_belongs_to_no_plan_and_is_quarantined(
+    tuition: Harness, student: Student, name: str
+) -> None:
+    other, change = Student(f"other-{student.sub}"), dict(FORGED[name])
+    begun = started(tuition, other)
+    metadata = tuition.at_stripe("GET", f"/v1/payment_intents/{begun['payment_intent_id']}")["metadata"]
+    user_id = other.sub if "covers" in change else student.sub
+    forged = {**metadata, "payment_id": f"pay_of{student.sub.replace('-', '')}", "user_id": user_id}
+    forged |= {key: change.pop(key) for key in ("covers", "plan") if key in change}
+    forged["plan_terms"] = json.dumps({**json.loads(metadata["plan_terms"]), **change})
+    params = {f"metadata[{key}]": value for key, value in forged.items()} | {"allowed_payment_method_types[]": "card"}
+    intent = tuition.at_stripe("POST", "/v1/payment_intents", amount=str(FIRST), currency="usd", **params)
+    tuition.pay(intent["id"])
+    assert {one.status for one in tuition.deliver_all()} == {200}
+    assert read(tuition, other, begun["plan_id"])["received"] == FIRST
+    assert tuition.enrollment(student) is None
+    assert list(queries.payments_of_user(student.sub)) == []

@@ -14,6 +14,9 @@ RULES = PlanRules()
 MAX_PERIODS = 240
 """How many periods a membership has at most: 20 years of months. Every payment of a plan is on its item."""
 
+MAX_DAYS = 1000
+"""The most days that terms count."""
+
 _DAYS: Mapping[str, int] = {"week": 7, "2 weeks": 14}
 _MONTHS: Mapping[str, int] = {"month": 1, "year": 12}
 
@@ -85,6 +88,21 @@ class PlanTerms:
     def start_of(self, day: str) -> int:
         """Return when a day starts at the school (epoch seconds)."""
         return timestamps.start_of(day, self.zone)
+
+    def require_possible(self) -> None:
+        """Raise `ValueError` for terms that no school offers. Metadata at Stripe can be edited, and then hold anything.
+
+        Raises `TypeError` too.
+        """
+        days = (*self.retry_days, self.grace_days, self.give_up_days, self.notice_days)
+        are_counted = all(type(number) is int and 0 <= number <= MAX_DAYS for number in days)
+        are_amounts = all(type(amount) is int and amount > 0 for amount in self.amounts)
+        are_texts = all(isinstance(text, str) for text in (self.offer, self.consent_version, self.currency, self.zone))
+        is_known = self.every in {*_DAYS, *_MONTHS} and type(self.agreed_at) is int and type(self.endless) is bool
+        if not (are_counted and are_amounts and are_texts and is_known and self.amounts):
+            raise ValueError("these are no terms of a plan")
+        timestamps.zone_info(self.zone)
+        Money(self.amounts[0], self.currency)
 
     def to_json(self) -> dict[str, Any]:
         """Return a dict for JSON."""

@@ -18,7 +18,7 @@ from tuition.core.payment_state import PaymentState
 from tuition.core.plan import Plan
 from tuition.core.plan_facts import PlanFacts
 from tuition.core.plan_terms import PlanTerms
-from tuition.core.refs import PaymentRef
+from tuition.core.refs import PaymentRef, is_plan
 from tuition.core.stored import read
 from tuition.core.stripe_json import optional_id
 from tuition.storage import ledger, queries
@@ -100,7 +100,9 @@ def _rebuilt_plan(payment: Payment, stripe_object: StripeObject | None, entry: A
 
 def _terms(metadata: Mapping[str, Any]) -> PlanTerms:
     try:
-        return PlanTerms.from_json(json.loads(metadata["plan_terms"]))
+        terms = PlanTerms.from_json(json.loads(metadata["plan_terms"]))
+        terms.require_possible()
+        return terms
     except (KeyError, TypeError, ValueError) as error:
         raise EventUnusable("its metadata name a plan, but not its terms") from error
 
@@ -112,11 +114,20 @@ def _count(metadata: Mapping[str, Any], name: str) -> int:
     return int(text)
 
 
-def _covers(metadata: Mapping[str, Any]) -> tuple[int, ...]:
+def _covers(metadata: Mapping[str, Any], terms: PlanTerms) -> tuple[int, ...]:
     parts = metadata.get("covers", "").split(",")
-    if not all(part.isascii() and part.isdigit() and len(part) < 9 for part in parts):
+    covers = [int(part) for part in parts if part.isascii() and part.isdigit() and len(part) < 9]
+    if len(covers) != len(parts) or covers != sorted({*covers} & {*terms.seqs}):
         raise EventUnusable("its metadata name a plan, but not what it covers")
-    return tuple(map(int, parts))
+    return tuple(covers)
+
+
+def _terms_of_plan(ref: PaymentRef, plan_id: str, metadata: Mapping[str, Any]) -> PlanTerms:
+    """Return the terms of the plan that metadata name: those of our record, if the plan is the same user's."""
+    plan = ledger.find_plan(plan_id)
+    if not is_plan(plan_id) or (plan and (plan.user_id, plan.product) != (ref.user_id, ref.track)):
+        raise EventUnusable(f"its metadata name a plan of another user or track, {plan_id}")
+    return plan.terms if plan else _terms(metadata)
 
 
 def _payment(
@@ -124,9 +135,8 @@ def _payment(
 ) -> Payment:
     attempt = _count(metadata, "attempt")
     plan_id = optional_id(metadata, "plan")
-    covers = _covers(metadata) if plan_id else ()
-    plan = ledger.find_plan(plan_id) if plan_id else None
-    terms = plan.terms if plan else _terms(metadata) if plan_id else None
+    terms = _terms_of_plan(ref, plan_id, metadata) if plan_id else None
+    covers = _covers(metadata, terms) if terms else ()
     price = terms.amount_of(covers) if terms else _catalog_price(ref, obj)
     is_membership = "membership" in metadata
     trail = queries.audit_trail(ref.payment_id)  # if the records still exist, the chain continues after them
