@@ -270,12 +270,25 @@ def test_a_try_without_an_answer_is_repeated_under_its_own_key_and_method_before
     with pytest.raises(Killed):
         story.run()
     story.now += 3600
-    story.set_up("pm_2")
     step = next_step(story.plan, story.now)
     assert isinstance(step, Repeat)
     assert (step.occasion, step.attempt.method) == ("day:2026-02-28", "pm_1")
     assert step.attempt.idempotency_key(step.occasion) == f"{step.attempt.payment_id}:day:2026-02-28"
     assert plan_attempts.next_attempt(story.plan) == "unanswered"
+
+
+def test_a_try_that_was_killed_is_not_repeated_with_a_method_that_the_student_has_left() -> None:
+    story = running(until="2026-02-27")
+    story.skip_to("2026-02-28")
+    story.kill = lambda point: point == "before the call"
+    with pytest.raises(Killed):
+        story.run()
+    story.kill = lambda point: False
+    story.now += 60
+    story.set_up("pm_2")
+    story.now += 60
+    assert [type(step) for step in story.run()] == [ReadAnswer, Charge]
+    assert [method for _, _, method, _ in story.charges] == ["pm_2"]
 
 
 @pytest.mark.parametrize("point", ["before the call", "after the call"])

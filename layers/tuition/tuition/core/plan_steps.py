@@ -6,7 +6,7 @@ returns None at every time before `wake_at`, and a step at every time from then 
 
 from dataclasses import dataclass
 
-from tuition.core import plan_attempts, plan_schedule, timestamps
+from tuition.core import plan_attempts, plan_methods, plan_schedule, timestamps
 from tuition.core.plan import Plan
 from tuition.core.plan_facts import Announced, Try
 from tuition.core.plan_schedule import BoundaryName
@@ -117,10 +117,14 @@ def _tick(plan: Plan, now: int) -> Step | None:
 
 
 def _answer(plan: Plan, now: int, *, charging: bool) -> Step | None:
-    """Return what leads to the answer of the oldest try without one."""
+    """Return what leads to the answer of the oldest try without one.
+
+    It is repeated only if it could be begun now: not with a method in whose place the student has chosen another one.
+    """
     for occasion, one in plan_attempts.unanswered(plan):
         part = plan.parts.get(one.payment_id)
         is_due = plan.charged_off_session and one.seq == plan.first_owed and part is not None and part.payable
+        is_due = is_due and plan_methods.chosen(plan) == one.method
         if not is_due or now - one.at >= IDEMPOTENCY_KEY_KEPT_S:
             return ReadAnswer(occasion, one)
         return Repeat(occasion, one) if charging else None
