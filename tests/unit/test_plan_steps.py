@@ -129,6 +129,17 @@ def test_after_authentication_was_required_only_the_student_can_pay_that_install
     assert (story.plan.status, len(story.charges)) == ("SUSPENDED", 2)
 
 
+def test_a_card_that_the_network_updates_while_we_are_down_suspends_no_student() -> None:
+    story = running(until="2026-02-22")
+    story.now = at("2026-03-25")
+    card = plan_methods.methods(story.plan)["pm_1"]
+    story.learn(PlanFacts(methods={"pm_1": replace(card, updated=story.now)}))
+    story.run()
+    assert (story.plan.status, story.charges) == ("ACTIVE", [])
+    story.until("2026-04-05")
+    assert story.plan.covered >= {1, 2}
+
+
 def test_a_card_that_the_network_replaced_is_tried_again() -> None:
     story = running("do_not_try_again", "ok", until="2026-03-01")
     card = plan_methods.methods(story.plan)["pm_1"]

@@ -63,8 +63,12 @@ def blocks(plan: PlanBasis, seq: int, method: str) -> list[tuple[int, Block]]:
 
     A method that was set up or updated later may be tried. Bank accounts have a bounded number of tries together.
     """
+    return _blocks(plan, seq, method, methods(plan)[method].fresh)
+
+
+def _blocks(plan: PlanBasis, seq: int, method: str, since: int) -> list[tuple[int, Block]]:
     by_id = methods(plan)
-    failed = [one for one in failures(plan) if one.method == method and one.at >= by_id[method].fresh]
+    failed = [one for one in failures(plan) if one.method == method and one.at >= since]
     result: list[tuple[int, Block]] = []
     for one in failed:
         if one.advice == DO_NOT_TRY_AGAIN:
@@ -93,7 +97,8 @@ def first_chance(plan: PlanBasis, seq: int, since: int) -> int | None:
     for key, method in by_id.items():
         newer = [other.set_up for other in by_id.values() if other.set_up > method.set_up]
         ends = [*newer, *(at for at in (method.replaced, method.gone) if at is not None)]
-        ends += [at for at, _ in blocks(plan, seq, key)]
-        first = max(method.fresh, since)
-        chances += [first] if all(first < end for end in ends) else []
+        for details in (method.set_up, method.fresh):  # an update of a card ends no chance that it had before
+            first = max(details, since)
+            blocked = [at for at, _ in _blocks(plan, seq, key, details)]
+            chances += [first] if all(first < end for end in (*ends, *blocked)) else []
     return min(chances, default=None)
