@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.plan_stories import DAY, FOUR, MEMBERSHIP, Killed, Outcome, Story, at
+from tests.unit.plan_stories import DAY, MEMBERSHIP, Killed, Outcome, Story, at
 from tuition.core import plan_attempts, plan_methods, plan_schedule, plan_steps
 from tuition.core.enrollment import Enrollment
 from tuition.core.facts import Facts, Settled
 from tuition.core.limits import Limits
 from tuition.core.payment_state import PaymentState
 from tuition.core.plan_facts import Answer, Method, PlanFacts, Try
-from tuition.core.plan_steps import Announce, Charge, Close, Create, ReadAnswer, Repeat, Tick, next_step, wake_at
+from tuition.core.plan_steps import Announce, Close, Create, ReadAnswer, Repeat, Tick, next_step, wake_at
 
 
 def running(*outcomes: Outcome, until: str = "2026-01-31", **fields: object) -> Story:
@@ -203,7 +203,7 @@ def test_staff_can_order_one_charge_a_day_from_the_collection_day_on() -> None:
     assert plan_attempts.attempt_now(story.plan, story.now) == "not_charged"
 
 
-def test_declines_that_a_student_made_are_counted_without_those_of_the_collector() -> None:
+def test_declines_that_a_student_made_are_not_among_those_of_the_collector() -> None:
     story = running("insufficient_funds", until="2026-03-04")
     payment_id = next(reversed(story.payments))
 
@@ -409,10 +409,20 @@ def test_an_answer_without_a_charge_blocks_the_method_as_a_decline_does() -> Non
     assert plan_methods.blocks(blocked, 4, "pm_1") == [(story.now, "do_not_try_again")]
 
 
-def test_a_charge_that_settled_late_for_another_amount_is_not_tried_again() -> None:
+@pytest.mark.parametrize("staff", ["accept it", "give it back"])
+def test_money_of_another_amount_stops_the_charges_until_staff_decide(staff: str) -> None:
     story = running(until="2026-02-27")
     payment_id = story.create(2)
     story.report(payment_id, Facts(settled=Settled(10_000, "usd", story.now)))
-    story.until("2026-02-28")
-    assert story.plan.received == 12_475 + 10_000 + 12_475
-    assert FOUR.amounts[1] == 12_475 and isinstance(Charge("a", "b", 1, "c"), plan_steps.Charge)
+    story.until("2026-04-20")
+    assert story.plan.received == 12_475 + 10_000
+    assert story.plan.status in ("ACTIVE", "LATE")
+    if staff == "accept it":
+        story.report(payment_id, Facts(accepted=True))
+    else:
+        story.refund(payment_id, 10_000)
+        story.decide("continue", accepts=(*story.plan.unexplained_refunds[payment_id],))
+    story.until("2026-05-10")
+    kept = 10_000 if staff == "accept it" else 12_475
+    assert story.plan.received - story.plan.refunded == 12_475 + kept + 12_475 * (len(story.plan.covered) - 2)
+    assert story.plan.covered >= {1, 2, 3}

@@ -162,7 +162,19 @@ class PlanBasis:
         is_decided = any(one.refund != "none" for one in self.decided("withdraw", "close"))
         return not is_decided and any(part.withdrawn and part.requested for part in self.parts.values())
 
-    # --- refunds that no decision explains ---
+    # --- money that nobody has decided about ---
+
+    @cached_property
+    def differing(self) -> Mapping[str, int]:
+        """When payments settled for another amount than was asked, by their id, while the money is here.
+
+        Nothing more is charged until staff accept the amount or give it back.
+        """
+        return {
+            key: part.settled_at or 0
+            for key, part in self.parts.items()
+            if part.settled is not None and not part.agrees and part.refunded + part.lost < part.settled
+        }
 
     @cached_property
     def accepted_refunds(self) -> Mapping[str, int]:

@@ -48,6 +48,7 @@ def due_day(plan: PlanBasis, seq: int) -> str | None:
 def interruptions(plan: PlanBasis) -> list[int]:
     """Return when each interruption began (epoch seconds), whether it has ended or not."""
     starts = [decision.at for decision in plan.decided("pause", "revoke")]
+    starts += [part.settled_at or 0 for part in plan.parts.values() if part.settled is not None and not part.agrees]
     for part in plan.parts.values():
         starts += part.disputed.values()
         for name, at in part.refunds.items():
@@ -59,7 +60,7 @@ def interruptions(plan: PlanBasis) -> list[int]:
 def is_interrupted(plan: PlanBasis) -> bool:
     """Whether an interruption has not ended."""
     disputed = any(part.dispute == "open" for part in plan.parts.values())
-    return bool(plan.pause or plan.is_revoked or disputed or plan.unexplained_refunds)
+    return bool(plan.pause or plan.is_revoked or disputed or plan.unexplained_refunds or plan.differing)
 
 
 class Announcement(NamedTuple):
