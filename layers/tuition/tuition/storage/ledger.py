@@ -418,7 +418,8 @@ def _write_plan(
 ) -> "Plan | None":
     """Write these writes together with the plan, its record and the pointers of its payment, and return the plan.
 
-    A record that exists although the plan shows no change was lost to a restore: then it is recorded under another id.
+    A record that exists although the plan lacks its change was lost to a restore: then it is recorded under another id.
+    A record without a change, as of an event that was delivered twice, is not.
     """
     plan = after.plan
     if plan is None:
@@ -432,6 +433,8 @@ def _write_plan(
     try:
         return _write_changed_plan(writes, before, after, entry, is_sync=is_sync)
     except _RecordedBefore:
+        if after.payment is None and plan == before.plan and after.enrollments == before.enrollments:
+            return plan
         again = replace(entry, event_id=f"{entry.event_id}:{plan.version}") if entry else None
     try:
         return _write_changed_plan(writes, before, after, again, is_sync=is_sync)
