@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.harness import Harness, Student
-from tests.plan_calls import FIRST, offer_plans, pay, read, set_up, started
+from tests.plan_calls import FIRST, begin, offer_plans, pay, read, set_up, started
 from tuition.core import timestamps
 from tuition.core.errors import Conflicted
 from tuition.intake import walk
@@ -215,3 +215,27 @@ def test_a_worker_collects_the_plans_of_a_task(tuition: Harness, student: Studen
     assert tuition.perform_task("plans:collect:0")
     assert charges(tuition, of_plan) == [("2026-04-10", "succeeded")]
     assert tuition.collect()["failed"] == ["pln_unknown: There is no such plan."]
+
+
+def test_the_method_is_asked_for_before_a_notice_if_no_event_has_told_it(tuition: Harness, student: Student) -> None:
+    begun = dict(begin(tuition, student).body)
+    tuition.pay(begun["payment_intent_id"])
+    tuition.advance_stripe(3)
+    for event in tuition.new_events():
+        if event["type"] == "payment_intent.succeeded":
+            tuition.deliver(event)
+    assert read(tuition, student, begun["plan_id"])["payment_method"] is None
+    pass_days(tuition, 24)
+    plan = read(tuition, student, begun["plan_id"])
+    assert (plan["payment_method"] is not None, plan["next"]["needs_you"]) == (True, None)
+
+
+def test_an_event_of_a_method_that_comes_twice_is_recorded_once(tuition: Harness, student: Student) -> None:
+    begun = started(tuition, student)
+    method = steps(tuition, student, begun)
+    tuition.at_stripe("POST", f"/_sim/payment_methods/{method}", card={"exp_month": 12, "exp_year": 2031})
+    (event,) = [one for one in tuition.new_events() if one["type"] == "payment_method.automatically_updated"]
+    for _ in range(3):
+        assert tuition.deliver(event).body["outcome"] == "applied"
+    records = [one["event_id"] for one in tuition.audit_trail(begun["plan_id"]) if event["id"] in one["event_id"]]
+    assert records == [event["id"]]

@@ -165,13 +165,15 @@ class _Collector:
         return ledger.update_plan(self._plan.plan_id, change, before=self._state).existing_plan
 
     def _announced_as(self, day: str) -> str | None:
-        """Return the type of the record that announces a charge; None if the payment method was detached.
+        """Return the type of the record that announces a charge; None if asking for the method has changed the plan.
 
-        Stripe is asked for the method, and a detached one is recorded: it may have been detached in Stripe's dashboard,
-        or deleted with its customer, and the event may be lost. The type says whether its card expires before the day:
-        no expiry is stored.
+        Stripe is asked for the method. It may have been detached in Stripe's dashboard, or deleted with its customer,
+        and the event may be lost, as may the one that names the method of the first payment. The type says whether its
+        card expires before the day: no expiry is stored.
         """
         method = plan_methods.chosen(self._plan)
+        if method is None and self._learned_method():
+            return None
         customer = ledger.load_customer(self._plan.user_id)[0] if method else None
         if method is None or customer is None:
             return ANNOUNCED
@@ -194,6 +196,14 @@ class _Collector:
 
         ledger.update_plan(self._plan.plan_id, change, before=self._state)
         return None
+
+    def _learned_method(self) -> bool:
+        """Sync the first payment if no event has told with what it was paid. Return whether the plan has changed."""
+        plan = self._plan
+        unknown = [key for key, part in plan.parts.items() if part is plan.first_payment and part.method is None]
+        for payment_id in unknown:
+            sync.refresh(self._ref(payment_id))
+        return bool(unknown) and ledger.load_plan(plan.plan_id).existing_plan.version != plan.version
 
     def _create(self, step: plan_steps.Create, still_due: StillDue) -> None:
         """Create the payment of an installment. If Stripe refuses to, that is the result of the day's attempt.
