@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -127,7 +128,8 @@ def test_a_paid_plan_that_a_restore_lost_everywhere_is_rebuilt_with_its_terms_fr
         tuition.empty_table(table, *key)
     assert {response.status for response in tuition.deliver_all()} == {200}
     plan, payment = stored(state.existing_plan.plan_id), tuition.payment(state.existing.payment_id)
-    assert (plan.terms, plan.status, plan.attempt) == (terms, "ACTIVE", 1)
+    agreed = replace(terms, agreed_at=int(timestamps.epoch(payment.created_at)))
+    assert (plan.terms, plan.status, plan.attempt) == (agreed, "ACTIVE", 1)
     assert plan.facts.rebuilt
     assert (payment.price, payment.covers) == (terms.amount_of((1,)), (1,))
     assert enrollment(student.sub, MEMBERSHIP if terms.endless else "DP").status == "ENROLLED"

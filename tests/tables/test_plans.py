@@ -10,7 +10,8 @@ from tests.limits import set_limits
 from tests.plan_calls import FIRST, REST, begin, call, consent, listed, offer_plans, pay, read, set_up, started
 from tests.tables.test_sessions import open_session, pay_session, payable_ids
 from tuition.core import timestamps
-from tuition.storage import queries
+from tuition.payments import opening
+from tuition.storage import ledger, queries
 
 DAY = 86_400
 
@@ -93,6 +94,31 @@ def test_the_same_choice_returns_the_same_plan(tuition: Harness, student: Studen
         assert (first.status, again.status) == (201, 200)
         assert first.body == again.body
     assert len(payable_ids(tuition, student)) == 1
+
+
+def test_a_begin_that_was_killed_and_is_repeated_later_finds_its_own_object(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time of the agreement differs, and no parameter under the key may."""
+    tuition.freeze_time()
+
+    def kill(*_: Any, **__: Any) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as killed:
+        killed.setattr(opening, "commit", kill)
+        with pytest.raises(SystemExit):
+            begin(tuition, student)
+    tuition.advance_time(90)
+    opened = begin(tuition, student).body
+    assert payable_ids(tuition, student) == [opened["payment_intent_id"]]
+    assert ledger.load_plan(opened["plan_id"]).existing_plan.attempt == 1
+    (intent,) = [
+        one
+        for one in tuition.at_stripe("GET", "/v1/payment_intents", limit="100")["data"]
+        if one["metadata"].get("user_id") == student.sub
+    ]
+    assert intent["id"] == opened["payment_intent_id"]
 
 
 def test_another_choice_closes_the_open_payment_and_its_plan_is_abandoned(tuition: Harness, student: Student) -> None:

@@ -1,9 +1,10 @@
 """The largest item of a payment and of an enrollment fits into DynamoDB, measured in bytes as stored."""
 
+import zoneinfo
 from dataclasses import replace
 from typing import Any
 
-from tuition.core import attention, audit, books, recorded_facts, refund_request, stripe_json
+from tuition.core import attention, audit, books, consent, offers, recorded_facts, refund_request, stripe_json
 from tuition.core import facts as core_facts
 from tuition.core.audit import AuditEntry, Record
 from tuition.core.enrollment import MAX_PAST_STANDINGS, Enrollment
@@ -26,10 +27,15 @@ from tuition.core.facts import (
 from tuition.core.money import Money
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
+from tuition.core.plan import Plan
+from tuition.core.plan_terms import PlanTerms
+from tuition.core.refs import PaymentRef
 from tuition.core.refund_request import RefundRequest
+from tuition.core.stripe_json import MAX_AMOUNT
 from tuition.payments import credit_notes, refunds
 from tuition.storage import dynamodb, mapping
 from tuition.storage.json_attribute import JsonAttribute
+from tuition.stripe_gateway import resolve
 
 ITEM_BYTES = 400 * 1024
 """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
@@ -109,6 +115,27 @@ def test_the_largest_record_fits_into_an_item() -> None:
     of_facts = stored_bytes({"facts": raw["facts"]})
     assert 55_000 < of_facts < 66_000
     assert of_facts < stored_bytes(raw) < ITEM_BYTES // 2
+
+
+def largest_terms() -> PlanTerms:
+    return PlanTerms(
+        offer="o" * offers.MAX_NAME_LENGTH, amounts=(MAX_AMOUNT,) * offers.MAX_INSTALLMENTS, currency="usd",
+        every="2 weeks", consent_version=f"{consent.WORDING}-{'0' * 10}", agreed_at=2**33,
+        zone=max(zoneinfo.available_timezones(), key=len),
+    )  # fmt: skip
+
+
+def test_the_metadata_of_the_largest_plan_fit_into_stripe() -> None:
+    """Source: https://docs.stripe.com/api/metadata."""
+    plan = Plan(
+        plan_id="pln_" + "a" * 24, user_id=STAFF, track="DP", membership=None, attempt=99, created_at=TIME,
+        updated_at=TIME, terms=largest_terms(),
+    )  # fmt: skip
+    ref = PaymentRef("pay_" + "a" * 24, STAFF, "DP")
+    metadata = resolve.metadata(ref, 99, "checkout", plan, plan.terms.seqs)
+    assert len(metadata) <= 50
+    assert max(map(len, metadata.values())) <= 500
+    assert "agreed_at" not in metadata["plan_terms"]  # two creates of one request differ in nothing
 
 
 def test_text_is_stored_without_escapes() -> None:

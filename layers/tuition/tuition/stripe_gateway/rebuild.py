@@ -89,7 +89,7 @@ def _rebuilt_plan(payment: Payment, stripe_object: StripeObject | None, entry: A
         track=payment.track,
         membership=payment.membership,
         attempt=_count(metadata, "plan_attempt"),
-        terms=_terms(metadata),
+        terms=_terms(metadata, int(timestamps.epoch(payment.created_at))),
         created_at=payment.created_at,
         updated_at=payment.updated_at,
         facts=PlanFacts(rebuilt=True),
@@ -98,9 +98,10 @@ def _rebuilt_plan(payment: Payment, stripe_object: StripeObject | None, entry: A
     return PlanChange(plan, rebuilt)
 
 
-def _terms(metadata: Mapping[str, Any]) -> PlanTerms:
+def _terms(metadata: Mapping[str, Any], agreed_at: int) -> PlanTerms:
+    """Return the terms of a plan in metadata. The student agreed to them when the payment was created."""
     try:
-        terms = PlanTerms.from_json(json.loads(metadata["plan_terms"]))
+        terms = PlanTerms.from_json({**json.loads(metadata["plan_terms"]), "agreed_at": agreed_at})
         terms.require_possible()
         return terms
     except (KeyError, TypeError, ValueError) as error:
@@ -122,12 +123,12 @@ def _covers(metadata: Mapping[str, Any], terms: PlanTerms) -> tuple[int, ...]:
     return tuple(covers)
 
 
-def _terms_of_plan(ref: PaymentRef, plan_id: str, metadata: Mapping[str, Any]) -> PlanTerms:
+def _terms_of_plan(ref: PaymentRef, plan_id: str, metadata: Mapping[str, Any], created: int) -> PlanTerms:
     """Return the terms of the plan that metadata name: those of our record, if the plan is the same user's."""
     plan = ledger.find_plan(plan_id)
     if not is_plan(plan_id) or (plan and (plan.user_id, plan.product) != (ref.user_id, ref.track)):
         raise EventUnusable(f"its metadata name a plan of another user or track, {plan_id}")
-    return plan.terms if plan else _terms(metadata)
+    return plan.terms if plan else _terms(metadata, created)
 
 
 def _payment(
@@ -135,7 +136,7 @@ def _payment(
 ) -> Payment:
     attempt = _count(metadata, "attempt")
     plan_id = optional_id(metadata, "plan")
-    terms = _terms_of_plan(ref, plan_id, metadata) if plan_id else None
+    terms = _terms_of_plan(ref, plan_id, metadata, obj["created"]) if plan_id else None
     covers = _covers(metadata, terms) if terms else ()
     price = terms.amount_of(covers) if terms else _catalog_price(ref, obj)
     is_membership = "membership" in metadata

@@ -72,11 +72,12 @@ def metadata(
 ) -> dict[str, str]:
     """Return the metadata of an intent, of a session and of its `payment_intent_data`. Refunds carry it too.
 
-    Those of a payment of a plan have the plan's terms, so that a restore can lose no plan that was paid.
+    Those of a payment of a plan have the plan's terms, so that a restore can lose no plan that was paid. They leave out
+    when the student agreed: a retry of the same request has the same metadata, as Stripe demands of the same key.
     """
     of_plan = {}
     if plan:
-        terms = json.dumps(plan.terms.to_json(), separators=(",", ":"))
+        terms = json.dumps(_without_time(plan.terms.to_json()), separators=(",", ":"))
         of_plan = {"plan": plan.plan_id, "plan_attempt": str(plan.attempt), "plan_terms": terms}
         of_plan["covers"] = ",".join(map(str, covers))
     return {
@@ -88,6 +89,10 @@ def metadata(
         "kind": kind,
         **of_plan,
     }
+
+
+def _without_time(terms: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in terms.items() if name != "agreed_at"}
 
 
 def ref_in_metadata(metadata: Mapping[str, Any]) -> PaymentRef | None:
