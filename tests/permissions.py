@@ -68,6 +68,8 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     "CreateCheckoutSessionFunction": LEDGER | CREATE,
     "PaymentStatusFunction": LEDGER,
     "PaymentMethodsFunction": {
+        "PlansTable/index/by_user": {"Query"},
+        "PlansTable": {"BatchGetItem"},
         "CustomersTable": {"BatchGetItem"},
         "LimitsTable": {"BatchGetItem", "UpdateItem"},
         "StripeSecret": {"GetSecretValue"},

@@ -232,7 +232,7 @@ def _problem_example(error: type[TuitionError], status: int) -> dict[str, Any]:
         value |= {"current_terms": "2026-11"}
     if error is errors.ConsentOutdated:
         value |= {"field": "consent", "current_consent": "2026-11"}
-    if error is errors.PlanOpen:
+    if error in (errors.PlanOpen, errors.MethodInUse):
         value |= {"plan_id": "pln_4f1c2a9b7d3e4c58"}
     if error is errors.MoneyOpen:
         value |= {"reason": "dispute_open", "until": "2026-12-31T23:59:59.000Z"}
@@ -266,8 +266,8 @@ def _problems() -> dict[str, Any]:
             properties["current_terms"] = {"type": "string", "description": "The current version, if there are terms."}
         if error is errors.ConsentOutdated:
             properties["current_consent"] = {"type": "string", "description": "The current version of the text."}
-        if error is errors.PlanOpen:
-            properties["plan_id"] = {"type": "string", "description": "The plan whose rest can be paid."}
+        if error in (errors.PlanOpen, errors.MethodInUse):
+            properties["plan_id"] = {"type": "string", "description": "The plan that this is about."}
         if error is errors.MoneyOpen:
             properties["reason"] = {"type": "string", "enum": list(get_args(OpenMoney))}
             properties["until"] = {

@@ -165,11 +165,12 @@ OPERATIONS = (
         operation_id="detachPaymentMethod",
         summary="Detach a saved payment method",
         description="It is detached with all its copies and can never be used again. After a lost answer, `not-found`"
-        " means that it is detached. After `contended`, repeat the request.",
+        " means that it is detached. After `contended`, repeat the request. One that a payment plan will charge is"
+        " not detached (`payment-method-in-use`).",
         caller="user",
         path={"payment_method_id": "The id of the payment method (`pm_…`)."},
         answers=(Answer(200, students.DetachedPaymentMethod, "It is detached."),),
-        errors=(errors.NotFound, errors.TooManyRequests, *ASKS_STRIPE, *COMMITS),
+        errors=(errors.NotFound, errors.MethodInUse, errors.TooManyRequests, *ASKS_STRIPE, *COMMITS),
     ),
     Operation(
         route="POST /api/payments/request-refund",

@@ -335,6 +335,26 @@ def test_the_later_installments_are_charged_to_the_method_that_the_student_chose
     assert read(tuition, student, plan_id)["payment_method"]["id"] == first
 
 
+def test_a_method_stays_saved_as_long_as_a_plan_will_charge_it_or_a_copy_of_it(
+    tuition: Harness, student: Student
+) -> None:
+    plan_id = started(tuition, student)["plan_id"]
+    first = read(tuition, student, plan_id)["payment_method"]["id"]
+    member_id = member(tuition, student)
+    copy = read(tuition, student, member_id)["payment_method"]["id"]
+    assert copy != first
+    response = tuition.remove_method(student, first)
+    assert (*problem(response), response.body["plan_id"]) == (409, "payment-method-in-use", member_id)
+    assert cancel(tuition, student, member_id).status == 200
+    for method in (first, copy):
+        response = tuition.remove_method(student, method)
+        assert (*problem(response), response.body["plan_id"]) == (409, "payment-method-in-use", plan_id)
+    tuition.advance_time(60)
+    choose(tuition, student, plan_id, set_up(tuition, student, plan_id))
+    assert tuition.remove_method(student, first).status == 200
+    assert tuition.saved_methods(student).body["payment_methods"][0]["brand"] == "mastercard"
+
+
 def test_only_a_method_that_stripe_has_set_up_for_the_student_can_be_chosen(tuition: Harness, student: Student) -> None:
     plan_id = started(tuition, student)["plan_id"]
     eve = Student(f"eve-{student.sub}")

@@ -24,6 +24,7 @@ TuitionError
 │   ├── PaymentInProgress
 │   ├── PlanOpen              a plan of the user for the track is partly paid and can still be paid
 │   ├── PlanNotPayable        nothing of the plan can be paid
+│   ├── MethodInUse           a plan of the user charges the payment method
 │   ├── NothingDue            no installment of the plan is due
 │   ├── NoMembershipAccess    the membership gives no access, so no track can begin
 │   ├── PurchasesBlocked      the user may buy no track until staff allow it
@@ -251,6 +252,18 @@ class PlanNotPayable(Conflicted):
 
     type = "plan-not-payable"
     title = "Nothing of this payment plan can be paid"
+
+
+class MethodInUse(Conflicted):
+    """A plan of the user will charge this payment method, so it stays saved until they choose another one for it."""
+
+    type = "payment-method-in-use"
+    title = "A payment plan uses this payment method"
+
+    def __init__(self, message: str, plan_id: str) -> None:
+        """Create the error with the plan that charges the method."""
+        super().__init__(message)
+        self.plan_id = plan_id
 
 
 class NothingDue(Conflicted):

@@ -5,10 +5,11 @@ methods are stored at Stripe only. A method is the user's if Stripe finds it und
 does not for a method of another customer or a detached one.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
-from tuition.core.errors import Contended, NotFound, StripeRefused, StripeUnavailable, Unprocessable
+from tuition.core import catalog
+from tuition.core.errors import Contended, MethodInUse, NotFound, StripeRefused, StripeUnavailable, Unprocessable
 from tuition.core.refs import Customer
 from tuition.core.stripe_json import MAX_ID_LENGTH
 from tuition.settings import settings
@@ -207,8 +208,8 @@ def _method_json(method: Mapping[str, Any]) -> dict[str, Any]:
 def detach(user_id: str, method_id: str) -> None:
     """Detach a saved payment method of this user with all its copies; the method itself last, so a retry finds it.
 
-    Raises `NotFound` if it is not saved, or is another user's, and `Contended` if more copies are left than one request
-    detaches.
+    Raises `NotFound` if it is not saved, or is another user's, `MethodInUse` if a plan charges it or a copy of it, and
+    `Contended` if more copies are left than one request detaches.
     """
     customer, used = ledger.load_customer(user_id)
     if customer:
@@ -218,11 +219,25 @@ def detach(user_id: str, method_id: str) -> None:
         raise NotFound("You have no such saved payment method. Reload the list.")
     copies = _by_identity(_all_saved(customer)).get(_identity(method), [])
     others = [copy["id"] for copy in copies if copy["id"] != method_id]
+    _require_unused(user_id, {method_id, *others})
     for other_id in others[:MAX_COPIES_PER_REQUEST]:
         _detach(customer, other_id)
     if others[MAX_COPIES_PER_REQUEST:]:
         raise Contended("This payment method was saved many times, and some copies are left. Try again.")
     _detach(customer, method_id)
+
+
+def _require_unused(user_id: str, method_ids: Set[str]) -> None:
+    """Raise `MethodInUse` if a plan of the user charges one of these methods. A plan that ends charges none."""
+    from tuition.payments import own_plans  # only a removal needs it
+
+    for plan in queries.plans_of_user(user_id):
+        if own_plans.method_to_charge(plan) in method_ids:
+            raise MethodInUse(
+                f"Your payment plan for {catalog.title(plan.product)} is charged to this payment method. Choose another"
+                " one for the plan, then remove this one.",
+                plan.plan_id,
+            )
 
 
 def _detach(customer: Customer, method_id: str) -> None:

@@ -1,11 +1,15 @@
 """A student's own plans: any other user's does not exist for them."""
 
+from tuition.core import plan_methods
 from tuition.core.errors import NotFound
 from tuition.core.payment_state import PaymentState
 from tuition.core.plan import Plan
 from tuition.core.refs import is_plan
 from tuition.core.stripe_json import MAX_ID_LENGTH
 from tuition.storage import ledger
+
+CHARGED = ("ACTIVE", "LATE", "SUSPENDED", "PAUSED")
+"""The statuses of a plan whose payment method still matters."""
 
 
 def load(plan_id: str, user_id: str) -> PaymentState:
@@ -21,3 +25,9 @@ def open_payments(plan: Plan) -> list[str]:
     """Return the ids of a plan's open payments, the newest first. By design there is at most one."""
     numbers = sorted(((part.number, key) for key, part in plan.parts.items() if part.open), reverse=True)
     return [key for _, key in numbers]
+
+
+def method_to_charge(plan: Plan) -> str | None:
+    """Return the payment method to which the later payments of a plan are charged; None if there are none."""
+    is_over = plan.status not in CHARGED or plan.first_owed is None or plan.is_ending
+    return None if is_over else plan_methods.chosen(plan)

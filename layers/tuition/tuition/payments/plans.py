@@ -42,8 +42,6 @@ MAX_TRACKS = 10
 """The tracks that a member begins. Each has an enrollment, and all are written in one transaction."""
 MAX_SETUPS = 8
 """SetupIntents that one request tries: an earlier one may be done or canceled."""
-CHARGED = ("ACTIVE", "LATE", "SUSPENDED", "PAUSED")
-"""The statuses of a plan whose payment method still matters."""
 
 
 class Urls(NamedTuple):
@@ -214,7 +212,7 @@ def _set_up_at(customer: Customer, method_id: str) -> int | None:
 def _with_method(plan_id: str, user_id: str) -> PaymentState:
     """Read a user's own plan whose payment method still matters. It counts as a request to Stripe."""
     state = own_plans.load(plan_id, user_id)
-    if state.existing_plan.status not in CHARGED or state.existing_plan.first_owed is None:
+    if state.existing_plan.status not in own_plans.CHARGED or state.existing_plan.first_owed is None:
         raise PlanNotPayable("This plan charges nothing any more, so it needs no other payment method.")
     limits.take_request(user_id, state.limits)
     return state
