@@ -49,6 +49,8 @@ AUTHORIZED_BY = {"SendMessageBatch": "SendMessage"}
 UNUSED: dict[Call, str] = {
     **{call: OFFERS for call in GRANTED if call[0] == "PlansFunction" and call[1] != "PlansTable/index/by_user"},
     ("WebhookFunction", "PlansTable/index/by_user", "Query"): METHODS,
+    ("ReconcileFunction", "PlansTable/index/by_user", "Query"): METHODS,
+    ("ReconcileWorkerFunction", "PlansTable/index/by_user", "Query"): METHODS,
     ("PaymentMethodsFunction", "PlansTable", "BatchGetItem"): OFFERS,
     ("AdminFunction", "ExportsBucket", "ListBucket"): MISSING,
     ("ArchiveFunction", "AuditTable/stream", "DescribeStream"): POLLER,

@@ -14,6 +14,7 @@ from tuition.payments import opening
 from tuition.storage import ledger, queries
 
 DAY = 86_400
+HOUR = 3_600
 
 
 @pytest.fixture(autouse=True)
@@ -366,20 +367,37 @@ def test_only_a_method_that_stripe_has_set_up_for_the_student_can_be_chosen(tuit
         assert problem(choose(tuition, student, plan_id, method)) == (422, type_), method
 
 
-def test_the_webhook_alone_keeps_a_method_that_was_set_up(tuition: Harness, student: Student) -> None:
+@pytest.mark.parametrize("finds", ["webhook", "reconciler"])
+def test_a_method_is_kept_and_lost_by_its_events_alone_each_recorded_once(
+    tuition: Harness, student: Student, finds: str
+) -> None:
     plan_id = started(tuition, student)["plan_id"]
+
+    def find() -> None:
+        events = tuition.new_events()
+        if finds == "webhook":
+            assert [tuition.deliver(event).status for event in [*events, *events]] == [200] * len(events) * 2
+        else:
+            tuition.advance_time(HOUR)
+            report = tuition.reconcile()
+            assert (report["done"], report["failed"], report["drifted"]) == (True, [], 1)
+            assert tuition.reconcile()["drifted"] == 0
+
+    tuition.reconcile()
     tuition.advance_time(60)
     method = set_up(tuition, student, plan_id)
-    tuition.deliver_all()
+    find()
     assert read(tuition, student, plan_id)["payment_method"]["id"] == method
     tuition.at_stripe("POST", f"/v1/payment_methods/{method}/detach")
-    tuition.deliver_all()
+    find()
     assert read(tuition, student, plan_id)["payment_method"]["id"] != method
     customer = next(iter(queries.payments_of_user(student.sub))).customer
-    tuition.at_stripe("DELETE", f"/v1/customers/{customer}")
-    tuition.deliver_all()
-    plan = read(tuition, student, plan_id)
-    assert plan["payment_method"] is None
+    tuition.at_stripe("DELETE", f"/_sim/customers/{customer}")
+    find()
+    assert read(tuition, student, plan_id)["payment_method"] is None
+    assert [record["type"] for record in tuition.audit_trail(plan_id)][-3:] == [
+        "setup_intent.succeeded", "payment_method.detached", "customer.deleted",
+    ]  # fmt: skip
 
 
 # --- ending ---

@@ -82,18 +82,28 @@ EVENT_TYPES: Mapping[str, Read] = {
 """Every event type about payment methods, and how its facts are read."""
 
 
-def apply(event: Mapping[str, Any]) -> Literal["applied", "foreign", "not_found"]:
-    """Apply one verified event to the plans that it is about. Raises `EventUnusable` and what may pass.
+class Applied(NamedTuple):
+    """What came of an event. `is_new`: it changed a plan, or has its first record.
 
     `foreign`: its customer is not one of ours. `not_found`: no plan of the user is about its payment method.
+    """
+
+    outcome: Literal["applied", "foreign", "not_found"]
+    is_new: bool = False
+
+
+def apply(event: Mapping[str, Any]) -> Applied:
+    """Apply one verified event to the plans that it is about. Repeating it changes nothing.
+
+    Raises `EventUnusable` and what may pass.
     """
     parsed = parse(event)
     pointer = queries.stripe_object(parsed.customer) if parsed else None
     if parsed is None or pointer is None or pointer.user_id is None or pointer.payment_id:
-        return "foreign"
+        return Applied("foreign")
     read = EVENT_TYPES[parsed.type]
     entry = AuditEntry(timestamps.iso(parsed.at), parsed.event_id, parsed.type, "webhook")
-    is_applied = False
+    is_applied = is_new = False
     for plan in list(queries.plans_of_user(pointer.user_id)):
         if read(parsed, plan) is None:
             continue
@@ -102,10 +112,18 @@ def apply(event: Mapping[str, Any]) -> Literal["applied", "foreign", "not_found"
         def change(state: PaymentState) -> PlanChange | None:
             current = state.existing_plan
             methods = read(parsed, current)
-            return None if methods is None else PlanChange(current.merged(PlanFacts(methods=methods)), entry)
+            after = current.merged(PlanFacts(methods=methods or {}))
+            if methods is None or (after == current and (methods or _is_recorded(current.plan_id, parsed.event_id))):
+                return None
+            return PlanChange(after, entry)
 
-        ledger.update_plan(plan.plan_id, change)
-    return "applied" if is_applied else "not_found"
+        is_new |= ledger.update_plan(plan.plan_id, change).existing_plan.version != plan.version
+    return Applied("applied" if is_applied else "not_found", is_new)
+
+
+def _is_recorded(plan_id: str, event_id: str) -> bool:
+    """Whether the plan has a record of an event that changes nothing, such as a setup that failed."""
+    return any(record["event_id"] == event_id for record in queries.audit_trail(plan_id))
 
 
 def parse(event: Mapping[str, Any]) -> MethodEvent | None:

@@ -6,7 +6,8 @@ Webhooks can be lost, and rarely Stripe creates no event at all. So once an hour
 2. Quarantined events are tried again.
 3. Every other payment that is due for a check (`check_at`) is synced, and one that has been open for days is closed.
 4. Stripe's events and objects since the last run are walked (`tuition.intake.walk`). An event without a record, and an
-   object that differs from its payment, cause a sync. A settled object without a payment rebuilds it.
+   object that differs from its payment, cause a sync. A settled object without a payment rebuilds it. An event about a
+   payment method is applied to the plans of its user.
 5. Each window is walked again when it is an hour old. An object without a payment that is still open is then closed.
 
 A run plans 1, 3, 4 and 5 as tasks (`tuition.intake.fan_out`), and workers help to perform them (`work`). Everything is

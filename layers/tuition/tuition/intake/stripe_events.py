@@ -162,7 +162,7 @@ def _apply(event: Mapping[str, Any]) -> Outcome:
     if str(event.get("type")) in METHOD_EVENT_TYPES:
         from tuition.intake import plan_events  # most events are about payments
 
-        return plan_events.apply(event)
+        return plan_events.apply(event).outcome
     if str(event.get("type")) not in EVENT_TYPES:
         return "ignored"
     resolved = _resolve(_outline(event))

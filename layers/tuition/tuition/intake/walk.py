@@ -338,11 +338,17 @@ def _slices(first: int, last: int) -> list[tuple[int, int]]:
 
 
 def _walk_events(run: Run, first: int, last: int) -> None:
-    """Sync each payment that has an event without a record, once for all its events."""
+    """Sync each payment that has an event without a record, once for all its events.
+
+    An event about payment methods is applied to the plans of its user at once.
+    """
     by_payment: dict[PaymentRef, list[dict[str, Any]]] = defaultdict(list)
-    for types in itertools.batched(sorted(stripe_events.EVENT_TYPES), EVENT_TYPES_PER_LIST, strict=False):
+    for types in itertools.batched(sorted(stripe_events.SUBSCRIBED), EVENT_TYPES_PER_LIST, strict=False):
         for event, _ in list_created("events", first, last, types):
             with run.step(event["id"]), _quarantine_if_unusable([event]):
+                if event["type"] in stripe_events.METHOD_EVENT_TYPES:
+                    _apply_method_event(run, event)
+                    continue
                 ref = stripe_client.retry_rate_limits(stripe_events.resolve_event, event)
                 if ref:
                     by_payment[ref].append(event)
@@ -355,6 +361,15 @@ def _walk_events(run: Run, first: int, last: int) -> None:
             if unapplied:
                 with _quarantine_if_unusable(unapplied):
                     stripe_client.retry_rate_limits(_sync_for_events, run, ref, unapplied)
+
+
+def _apply_method_event(run: Run, event: Mapping[str, Any]) -> None:
+    """Apply an event that no webhook has delivered: a plan may charge a lost method, or not know a new one."""
+    from tuition.intake import plan_events  # most events are about payments
+
+    if stripe_client.retry_rate_limits(plan_events.apply, event).is_new:
+        run.drifted += 1
+        metrics.count("ReconcileDrift")
 
 
 @contextmanager
