@@ -14,7 +14,7 @@ from tuition.payments import plan_decisions
 from tuition.views import plan_list
 
 PLANS, PLAN = "GET /api/admin/plans", "GET /api/admin/plans/{plan_id}"
-FORECAST = "GET /api/admin/plans/forecast"
+FORECAST, PAYMENT = "GET /api/admin/plans/forecast", "GET /api/admin/payments/{payment_id}"
 DAY = 86_400
 
 
@@ -133,10 +133,30 @@ def test_one_plan_has_its_payments_records_and_boundaries_ahead(
     assert [record["at"] for record in shown["audit"]] == sorted(record["at"] for record in shown["audit"])
     reads = [r for r in tuition.stored_records() if r["type"] == "data.read" and r["subject"] == admin.sub]
     assert any(student.sub in r["transition"]["read"]["users"] for r in reads)
+    actions = tuition.admin(admin, PAYMENT, payment_id=beginning["payment_id"]).body["actions"]
+    assert [action["action"] for action in actions] == ["refund"]
+    body = {"decision": "revoke", "note": "shared"}
+    assert problem(tuition.admin(admin, f"POST{PAYMENT[3:]}/access", body, payment_id=beginning["payment_id"])) == (
+        409,
+        "conflict",
+    )
     statement = tuition.admin(admin, PLAN + "/statement", plan_id=beginning["plan_id"]).body
     assert (statement["received"], statement["balance"]) == (FIRST, FIRST)
     assert tuition.admin(admin, PLAN, plan_id="pln_none").status == 404
     assert tuition.admin(admin, PLAN, plan_id=beginning["payment_id"]).status == 404
+
+
+def test_a_decision_is_never_older_than_what_it_is_about(
+    tuition: Harness, student: Student, admin: Student, details: Callable[[str], dict[str, Any]]
+) -> None:
+    """Else a pause would not stop a charge that Stripe's clock says was announced after it."""
+    plan_id = started(tuition, student)["plan_id"]
+    pass_days(tuition, 26)
+    announced = details(plan_id)["facts"]["announcements"][0]["at"]
+    tuition.freeze_time(timestamps.epoch("2026-03-10T12:00:00Z"))
+    paused = decide(tuition, admin, details(plan_id)["plan"], "pause").body
+    assert paused["facts"]["decisions"][0]["at"] >= announced
+    assert [row["collect"] for row in paused["plan"]["schedule"]] == [None] * 4
 
 
 def test_each_offered_decision_is_accepted_and_leads_to_its_outcome(
@@ -250,6 +270,10 @@ def test_staff_charge_a_late_plan_now_and_acknowledge_that_it_was_given_up(
     tuition.at_stripe("POST", f"/_sim/payment_methods/{method}", next=["insufficient_funds"] * 6)
     pass_days(tuition, 32)
     assert details(plan_id)["collect_refusal"] is None
+    for is_on, refusal in ((False, "stopped"), (True, None)):
+        body = {"collecting": is_on, "note": "a bank declines everything"}
+        assert tuition.admin(admin, "POST /api/admin/collecting", body).status == 200
+        assert details(plan_id)["collect_refusal"] == refusal
     charged = tuition.admin(admin, route, {}, plan_id=plan_id)
     assert charged.status == 200, charged
     newest = charged.body["facts"]["tries"][-1]

@@ -50,6 +50,7 @@ REFUSED = {
     "closing twice": (lambda: decided("close"), "close", {"refund": "none"}, "already_decided"),
     "withdrawing twice": (lambda: decided("withdraw"), "withdraw", {}, "not_open"),
     "revoking twice": (lambda: decided("revoke"), "revoke", {}, "already_decided"),
+    "revoking after the end": (lambda: decided("close"), "revoke", {}, "not_open"),
     "restoring without a revocation": (running, "restore", {}, "already_decided"),
     "canceling installments": (running, "cancel", {}, "not_a_membership"),
     "canceling twice": (lambda: decided("cancel", terms=MEMBERSHIP), "cancel", {}, "already_decided"),

@@ -11,13 +11,12 @@ from api_schema.staff.decisions import AcknowledgementOrder
 from api_schema.staff.fields import AnyTrack, Flag
 from api_schema.students import PageQuery
 from tuition.core.plan import Status
-from tuition.core.plan_attempts import WhyNone
 from tuition.core.plan_facts import DecisionName
 from tuition.core.plan_outcomes import StaffDecision
 from tuition.core.plan_schedule import BoundaryName
 from tuition.core.plan_terms import MAX_PERIODS
 from tuition.core.stripe_json import MAX_ID_LENGTH
-from tuition.views.staff_plans import MAX_MONTHS, MAX_PAYMENTS
+from tuition.views.staff_plans import MAX_MONTHS, MAX_PAYMENTS, CollectRefusal
 
 MaybeTime = Annotated[Time | None, About(examples=[None])]
 
@@ -172,7 +171,7 @@ class PlanDetails:
     boundaries: Annotated[list[PlanBoundary], About("Those ahead, the next first.")]
     actions: Annotated[list[PlanAction], About("The decisions that an admin can take now.")]
     collect_refusal: Annotated[
-        WhyNone | None, About("Why the plan cannot be charged now; null if it can.", examples=["not_announced"])
+        CollectRefusal | None, About("Why the plan cannot be charged now; null if it can.", examples=["not_announced"])
     ]
     audit: Annotated[list[AuditRecord], About("Of the plan and these payments, by time.")]
     chains: list[PlanChain]

@@ -102,6 +102,8 @@ def _withdraw(plan: Plan, _: PlanDecision, __: str) -> Refusal | None:
 
 
 def _revoke(plan: Plan, _: PlanDecision, __: str) -> Refusal | None:
+    if plan.ended_by or plan.status == "ABANDONED":
+        return "not_open"
     return "already_decided" if plan.is_revoked else None
 
 

@@ -14,6 +14,7 @@ class Expected(NamedTuple):
     """An installment that is expected in a month (`2026-12`). `amount` is in minor units.
 
     `at_risk` says that it will not be charged unless the student or staff do something, or that one is unpaid already.
+    One that a bank is processing is not at risk.
     """
 
     month: str
@@ -38,7 +39,7 @@ def expected(plan: Plan, today: str, months: list[str]) -> Iterator[Expected]:
         day = max(plan_schedule.shown_day(plan, seq) or today, today)
         if day[:7] > months[-1]:
             return
-        yield Expected(day[:7], plan.terms.amount_of((seq,)).amount, at_risk)
+        yield Expected(day[:7], plan.terms.amount_of((seq,)).amount, at_risk and seq not in plan.processing)
 
 
 def _owed(plan: Plan) -> Iterator[int]:

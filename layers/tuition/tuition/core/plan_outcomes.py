@@ -46,14 +46,28 @@ def outcome(plan: Plan, decision: PlanDecision) -> Outcome:
     return Outcome(after.status, after.grants_access, after.outstanding, back)
 
 
+def time_of(plan: Plan, now: int) -> int:
+    """Return the time of a decision that is taken `now`: never before what the plan's facts say has happened.
+
+    Their times are Stripe's, and our clock may be behind. A pause would not count for a charge announced after it.
+    """
+    facts = plan.facts
+    tries = [one.at for one in facts.tries.values()]
+    decisions = [one.at for one in facts.decisions.values()]
+    return max([now, facts.observed, *facts.announced.values(), *tries, *decisions])
+
+
 def choices(plan: Plan, now: int) -> Iterator[Choice]:
-    """Yield the decisions that can be taken now (epoch seconds), each with its outcome."""
+    """Yield the decisions that can be taken now (epoch seconds), each with its outcome.
+
+    That of a `reschedule` is the outcome of the latest day.
+    """
     today = plan.terms.day_of(now)
     for possible in _possible(plan, now, today):
         decision = completed(plan, possible)
         if plan_decisions.refusal(plan, decision, today) is None:
             latest = _latest(plan, decision.seqs[0]) if decision.decision == "reschedule" else None
-            yield Choice(decision, outcome(plan, decision), latest)
+            yield Choice(decision, outcome(plan, replace(decision, to=latest)), latest)
 
 
 def _possible(plan: Plan, now: int, today: str) -> Iterator[PlanDecision]:

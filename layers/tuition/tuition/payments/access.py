@@ -26,7 +26,8 @@ def decide(ref: PaymentRef, decision: AccessDecision, note: str, staff: str) -> 
     """Accept an amount that differs from the price, revoke access, or restore access that was revoked.
 
     After `restore` access follows from the money again. The newest decision counts, and repeating it changes nothing.
-    Raises `NotFound`, and `Conflicted` if the payment is unpaid or the decision does not apply to it.
+    Access of a payment of a plan is that of its plan, and is decided there. Raises `NotFound`, and `Conflicted` if the
+    payment is unpaid or the decision does not apply to it.
     """
 
     def change(state: PaymentState) -> Change | None:
@@ -58,7 +59,8 @@ def applicable(payment: Payment) -> dict[AccessDecision, payments.NoAccess | Non
         return {}
     revoked = payments.is_revoked(payment)
     differs = not payments.amount_agrees(payment) and not facts.accepted
-    offered = {"accept_amount": differs and not revoked, "revoke": not revoked, "restore": revoked}
+    alone = payment.plan is None
+    offered = {"accept_amount": differs and not revoked, "revoke": alone and not revoked, "restore": alone and revoked}
     return {
         decision: payments.no_access_reason(_decided(payment, decision, "", ""))
         for decision in DECISIONS
@@ -67,6 +69,8 @@ def applicable(payment: Payment) -> dict[AccessDecision, payments.NoAccess | Non
 
 
 def _require_applicable(payment: Payment, decision: AccessDecision) -> None:
+    if payment.plan and decision != "accept_amount":
+        raise Conflicted(f"This payment belongs to the plan {payment.plan}. Decide about the access of the plan.")
     if decision == "accept_amount" and payments.amount_agrees(payment):
         raise Conflicted("The amount received is the price, so there is nothing to accept.")
     if decision == "restore" and not payments.is_revoked(payment):

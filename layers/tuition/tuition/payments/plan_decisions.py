@@ -114,8 +114,9 @@ def decide(plan_id: str, order: Order, staff: str) -> PaymentState:
         if plan.version != order.version:
             raise Conflicted(CHANGED)
         now = clock.now()
-        decision = order.of(plan, staff, int(now))
-        refusal = plan_decisions.refusal(plan, decision, plan.terms.day_of(int(now)))
+        at = plan_outcomes.time_of(plan, int(now))
+        decision = order.of(plan, staff, at)
+        refusal = plan_decisions.refusal(plan, decision, plan.terms.day_of(at))
         if refusal in plan_decisions.INVALID:
             raise Unprocessable(_REASONS[refusal], field=_FIELDS[refusal])
         if refusal:

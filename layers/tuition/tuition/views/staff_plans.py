@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 from tuition import clock, retry
 from tuition.core import (
@@ -19,16 +19,19 @@ from tuition.core import (
 from tuition.core.audit import Broken
 from tuition.core.errors import NotFound, Unprocessable
 from tuition.core.plan import Plan
+from tuition.core.plan_attempts import WhyNone
 from tuition.core.plan_facts import Announced, PlanDecision
 from tuition.core.plan_outcomes import Choice
 from tuition.core.refs import is_plan
 from tuition.core.stripe_json import MAX_ID_LENGTH
 from tuition.settings import school_time_zone
-from tuition.storage import ledger, queries
+from tuition.storage import ledger, queries, switches
 from tuition.storage.queries import Cursor
 from tuition.views import payment_list, plan_json, plan_list
 from tuition.views.payment_json import PaymentView
 
+CollectRefusal = WhyNone | Literal["stopped"]
+"""Why a plan cannot be charged now. `stopped`: staff have stopped the charges of all plans."""
 MAX_PAYMENTS = 24
 """Of a plan that its page shows, the newest. Each costs a query of its audit trail."""
 METHOD_TIMES = ("set_up", "updated", "replaced", "gone")
@@ -88,12 +91,11 @@ def details(plan_id: str) -> dict[str, Any]:
     Raises `NotFound`.
     """
     plan, views, trails, broken, more = _with_trails(plan_id)
-    now = max(int(clock.now()), plan.facts.observed)
+    now = plan_outcomes.time_of(plan, int(clock.now()))
     records = sorted(
         (record for trail in trails.values() for record in trail),
         key=lambda record: (record["at"], record["subject"] == plan_id, record["subject"], record["seq"]),
     )
-    attempt = plan_attempts.attempt_now(plan, now)
     return {
         "plan": with_emails([plan])[0],
         "payments": [view.json() for view in views],
@@ -104,13 +106,20 @@ def details(plan_id: str) -> dict[str, Any]:
             for one in plan_schedule.ahead(plan)
         ],
         "actions": [_choice_json(choice) for choice in plan_outcomes.choices(plan, now)],
-        "collect_refusal": attempt if isinstance(attempt, str) else None,
+        "collect_refusal": _collect_refusal(plan, now),
         "audit": records,
         "chains": [
             {"subject": subject, "verified": one is None, "problem": f"record {one.seq}: {one.why}" if one else None}
             for subject, one in broken.items()
         ],
     }
+
+
+def _collect_refusal(plan: Plan, now: int) -> CollectRefusal | None:
+    attempt = plan_attempts.attempt_now(plan, now)
+    if isinstance(attempt, str):
+        return attempt
+    return None if switches.load("collecting").on else "stopped"
 
 
 def facts_json(plan: Plan) -> dict[str, Any]:
