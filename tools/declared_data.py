@@ -153,6 +153,7 @@ NOT_PERSONAL = frozenset(
         *("paid_at", "price_amount", "price_currency", "discount", "received", "received_currency", "fee", "net"),
         *("settlement_currency", "lost", "refundable_amount", "refund_request", "withdrawn_at", "refund_due_by"),
         *("failure_code", "method_type", "exports.problem", "stripe_invoice", "terms_version", "terms_agreed_at"),
+        "plan_id",
     }
 )
 """The parts of personal attributes that are not personal themselves, and other values, by the end of their path."""

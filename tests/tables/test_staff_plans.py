@@ -11,7 +11,8 @@ from tests.tables.test_plans import problem
 from tuition.core import timestamps
 from tuition.core.errors import Unprocessable
 from tuition.payments import plan_decisions
-from tuition.views import plan_list
+from tuition.storage import queries
+from tuition.views import exports, payment_list, plan_list
 
 PLANS, PLAN = "GET /api/admin/plans", "GET /api/admin/plans/{plan_id}"
 FORECAST, PAYMENT = "GET /api/admin/plans/forecast", "GET /api/admin/payments/{payment_id}"
@@ -322,3 +323,32 @@ def test_the_forecast_adds_up_what_is_due_and_at_risk(tuition: Harness, student:
     ]
     for months in ("0", "25", "six"):
         assert tuition.admin(admin, FORECAST, query={"months": months}).status == 422
+
+
+def test_a_payment_of_a_membership_is_in_every_list_of_payments(
+    tuition: Harness, student: Student, admin: Student
+) -> None:
+    plan = started(tuition, student, track=None, membership="ALL", offer="monthly", consent=membership(tuition))
+    payment_id = plan["payment_id"]
+    for query in (
+        {"status": "SUCCEEDED"}, {"track": "ALL"}, {"order": "oldest"}, {"refunded": "none"}, {"q": plan["plan_id"]},
+    ):  # fmt: skip
+        page = tuition.admin(admin, "GET /api/admin/payments", query={**query, "limit": "10"})
+        mine = [one for one in page.body["payments"] if one["user_id"] == student.sub]
+        assert [one["payment_id"] for one in mine] == [payment_id], query
+        assert (mine[0]["track"], mine[0]["membership"], mine[0]["plan_id"]) == (None, "ALL", plan["plan_id"])
+    assert tuition.admin(admin, "GET /api/admin/payments", query={"track": "NONE"}).status == 422
+    assert ids(tuition, admin, track="ALL") == [plan["plan_id"]]
+
+    view = payment_list.load_views(queries.payments_by_id([payment_id]))[0]
+    cells = dict(zip(exports.HEADER, exports.row(view), strict=True))
+    assert (cells["track"], cells["membership"], cells["plan_id"], cells["covers"]) == ("", "ALL", plan["plan_id"], "1")
+    tuition.at_stripe("POST", "/_sim/disputes", payment_intent=plan["payment_intent_id"])
+    tuition.deliver_all()
+    disputes = tuition.admin(admin, "GET /api/admin/disputes", query={"state": "open"}).body["disputes"]
+    mine = next(one for one in disputes if one["payment_id"] == payment_id)
+    assert (mine["track"], mine["membership"], mine["plan_id"]) == (None, "ALL", plan["plan_id"])
+    route = "GET /api/admin/payments/{payment_id}/disputes/{dispute_id}/evidence"
+    fields = tuition.admin(admin, route, payment_id=payment_id, dispute_id=mine["dispute_id"]).body["fields"]
+    assert fields["product_description"] == "Membership: Every track."
+    assert "agreed to the payment plan and its charges" in fields["refund_policy_disclosure"]

@@ -41,7 +41,9 @@ class Dispute(DisputeFields):
     payment_id: PaymentId
     user_id: UserId
     email: Email | None
-    track: Track
+    track: Annotated[Track | None, About("The code of the track; null for a payment of a membership.")]
+    membership: Annotated[str | None, About("The code of the membership that it pays.", examples=[None])]
+    plan_id: Annotated[str | None, About("The plan whose installments it pays.", examples=[None])]
     payment_status: Annotated[Status, About(examples=["SUCCEEDED"])]
     enrollment: Annotated[EnrollmentStatus | None, About("The student's current status.", examples=["ENROLLED"])]
     attention: Annotated[AttentionReason | None, About("The reason for attention; null once it is acknowledged.")]

@@ -24,7 +24,9 @@ class QueuedRefundRequest(StaffRefundRequest):
     payment_id: PaymentId
     user_id: UserId
     email: Email | None
-    track: Track
+    track: Annotated[Track | None, About("The code of the track; null for a payment of a membership.")]
+    membership: Annotated[str | None, About("The code of the membership that it pays.", examples=[None])]
+    plan_id: Annotated[str | None, About("The plan whose installments it pays.", examples=[None])]
     paid_at: Time | None
     refundable_amount: Amount
     payment_status: Annotated[Status, About(examples=["SUCCEEDED"])]

@@ -109,6 +109,11 @@ def memberships() -> Mapping[str, Membership]:
     return _catalog().memberships
 
 
+def codes() -> tuple[str, ...]:
+    """Return the codes of all tracks, then of all memberships."""
+    return (*tracks(), *memberships())
+
+
 def title(code: str) -> str:
     """Return the title of a track or membership, also of one that is no longer sold; its code if there is none."""
     product = tracks().get(code) or memberships().get(code)

@@ -6,11 +6,13 @@ Files are not sent. Source: https://docs.stripe.com/api/disputes/evidence_object
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tuition.core import texts, timestamps
-from tuition.core.catalog import Track
+from tuition.core import catalog, texts, timestamps
+from tuition.core.catalog import Membership, Track
 from tuition.core.errors import Unprocessable
 from tuition.core.money import Money
 from tuition.core.payment import Payment
+from tuition.core.plan import Plan
+from tuition.core.plan_facts import Announced
 from tuition.core.refund_request import State
 
 FIELDS = (
@@ -81,43 +83,48 @@ def characters(fields: Mapping[str, str]) -> int:
 
 def assembled(
     payment: Payment,
-    track: Track,
+    product: Track | Membership,
     records: Iterable[Mapping[str, Any]],
     projects: Iterable[Mapping[str, Any]],
     emails: Iterable[tuple[str, str]],
+    plan: Plan | None = None,
 ) -> dict[str, str]:
     """Return what our records say about a payment, as a first draft. Nothing in it is a claim that they do not have.
 
-    `records` are its audit records, `projects` the student's progress in the track, as they see it, and `emails` the
-    time and kind of each email that was delivered to the mail system.
+    `product` is the track or membership. `records` are its audit records and those of its `plan`, `projects` the
+    student's progress, as they see it, and `emails` the time and kind of each email that was delivered to the mail
+    system.
     """
     draft = {
-        "product_description": _product(track),
+        "product_description": _product(product),
         "customer_email_address": payment.email or "",
         "service_date": (payment.paid_at or "")[:10],
         "access_activity_log": "\n".join([*_access(records), *_progress(projects)][:MAX_LINES]),
-        "refund_policy_disclosure": _terms(payment),
+        "refund_policy_disclosure": "\n".join([*_terms(payment), *_consent(payment, plan)]),
         "refund_refusal_explanation": _refunds(payment),
         "uncategorized_text": "\n".join([*_purchase(payment), *_emails(emails)][:MAX_LINES]),
     }
     return checked({name: texts.FORBIDDEN.sub("", text)[:MAX_FIELD_LENGTH] for name, text in draft.items()})
 
 
-def _product(track: Track) -> str:
-    steps = sum(len(project.steps) for project in track.projects)
-    names = ", ".join(project.title for project in track.projects)
-    return f"{track.title}: an online course with {len(track.projects)} projects in {steps} steps ({names})."
+def _product(product: Track | Membership) -> str:
+    if isinstance(product, Membership):
+        return f"{product.title}: {product.summary}"
+    steps = sum(len(project.steps) for project in product.projects)
+    names = ", ".join(project.title for project in product.projects)
+    return f"{product.title}: an online course with {len(product.projects)} projects in {steps} steps ({names})."
 
 
 def _access(records: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return when access began and ended, by the records that changed the enrollment."""
     lines = []
     for record in records:
-        change = record["transition"].get("enrollment")
-        before, after = (change.get("from"), change.get("to")) if isinstance(change, Mapping) else (None, None)
-        if "ENROLLED" in (before, after) and before != after:
-            has = "got access to the course" if after == "ENROLLED" else "lost access to the course"
-            lines.append(f"{_time(record['at'])}: the student {has}")
+        transition = record["transition"]
+        for track, change in {"": transition.get("enrollment"), **transition.get("enrollments", {})}.items():
+            before, after = (change.get("from"), change.get("to")) if isinstance(change, Mapping) else (None, None)
+            if "ENROLLED" in (before, after) and before != after:
+                has = "got access to" if after == "ENROLLED" else "lost access to"
+                lines.append(f"{_time(record['at'])}: the student {has} {catalog.title(track) or 'the course'}")
     return lines
 
 
@@ -136,11 +143,27 @@ def _progress(projects: Iterable[Mapping[str, Any]]) -> list[str]:
     return lines
 
 
-def _terms(payment: Payment) -> str:
+def _terms(payment: Payment) -> list[str]:
     agreed = payment.facts.agreed
     if agreed is None:
-        return ""
-    return f"The student agreed to the terms, version {agreed.version}, on {_time(timestamps.iso(agreed.at))}."
+        return []
+    return [f"The student agreed to the terms, version {agreed.version}, on {_time(timestamps.iso(agreed.at))}."]
+
+
+def _consent(payment: Payment, plan: Plan | None) -> list[str]:
+    """Return to which charges the student agreed, and when those of this payment were announced."""
+    if plan is None:
+        return []
+    terms, of = plan.terms, "" if plan.terms.endless else f" of {len(plan.terms.amounts)}"
+    agreed = _time(timestamps.iso(terms.agreed_at))
+    text = f"The student agreed to the payment plan and its charges, version {terms.consent_version}, on {agreed}."
+    numbers = ", ".join(map(str, payment.covers))
+    lines = [text, f"This payment is number {numbers}{of}, one every {terms.every}."]
+    for key, at in sorted(plan.facts.announced.items()):
+        announced = Announced.of(key)
+        if announced.seq in payment.covers:
+            lines.append(f"{_time(timestamps.iso(at))}: the charge on {announced.day} was announced by email")
+    return lines
 
 
 def _refunds(payment: Payment) -> str:

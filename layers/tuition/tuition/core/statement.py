@@ -171,7 +171,7 @@ def line(
         dispute=_readable_id(obj, "id") if of == "dispute" else None,
         payment_intent=_readable_id(obj, "payment_intent"),
         payment_id=payment.payment_id if payment else None,
-        track=payment.track if payment else None,
+        track=payment.product if payment else None,
         paid_at=payment.paid_at if payment else None,
         source=_readable_id(transaction, "source") if of not in UNKNOWN and kind != "payout" else None,
     )

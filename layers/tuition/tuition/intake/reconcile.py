@@ -263,7 +263,7 @@ def _report_event_age(current: Run, now: int) -> None:
     newest = max(stored or 0, current.newest_event_at) or now
     if newest != stored:
         cursors.advance_if_newer(cursors.NEWEST_EVENT, newest)
-    if queries.has_payments(payments.OPEN_STATUSES, catalog.tracks()):
+    if queries.has_payments(payments.OPEN_STATUSES, catalog.codes()):
         metrics.age("EventAge", max(0, now - newest))
 
 

@@ -73,9 +73,9 @@ def _shards(model: type[Model], key: str, value: str, sort_key: str, index: str)
     return [Partition(model, key, shard, sort_key, index) for shard in keys.shards(key, value)]
 
 
-def by_status(status: str, track: str) -> list[Partition]:
-    """The payments of one status and track, in the order of their creation."""
-    return _shards(PaymentItem, "status_track", f"{status}#{track}", "listed_at", "by_status")
+def by_status(status: str, product: str) -> list[Partition]:
+    """The payments of one status for one track or membership, in the order of their creation."""
+    return _shards(PaymentItem, "status_track", f"{status}#{product}", "listed_at", "by_status")
 
 
 def by_month(month: str) -> list[Partition]:
@@ -350,9 +350,10 @@ def month_pages(partition: Partition, after: str, page_size: int) -> Iterator[tu
         yield [key["listed_at"]["S"] for key in page.items], page.last_key is not None
 
 
-def has_payments(statuses: Iterable[str], tracks: Iterable[str]) -> bool:
-    """Whether a payment has one of these statuses: at most one query for each status, track and shard."""
-    partitions = (shard for status, track in itertools.product(statuses, tracks) for shard in by_status(status, track))
+def has_payments(statuses: Iterable[str], products: Iterable[str]) -> bool:
+    """Whether a payment has one of these statuses: at most one query for each status, product and shard."""
+    pairs = itertools.product(statuses, products)
+    partitions = (shard for status, product in pairs for shard in by_status(status, product))
     return any(dynamodb.query(partition, limit=1).items for partition in partitions)
 
 

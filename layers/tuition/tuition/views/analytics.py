@@ -178,8 +178,8 @@ def parse(query: Mapping[str, str]) -> Range:
 
 def _track(query: Mapping[str, str]) -> str | None:
     track = query.get("track")
-    if track is not None and track not in catalog.tracks():
-        raise Unprocessable(f"track must be one of {', '.join(catalog.tracks())}", field="track")
+    if track is not None and track not in catalog.codes():
+        raise Unprocessable(f"track must be one of {', '.join(catalog.codes())}", field="track")
     return track
 
 

@@ -33,9 +33,13 @@ def shown(payment: Payment, dispute_id: str) -> dict[str, Any]:
 
 
 def _assembled(payment: Payment) -> dict[str, str]:
-    track = catalog.tracks()[payment.product]
+    code = payment.product
+    product = catalog.memberships()[code] if payment.membership else catalog.tracks()[code]
+    plan = next(iter(queries.plans_by_id([payment.plan])), None) if payment.plan else None
+    tracks = plan.tracks if plan else (code,)
     enrollments = student.enrollments_json(queries.user_items(payment.user_id))
-    projects: list[dict[str, Any]] = next((one["projects"] for one in enrollments if one["track"] == payment.track), [])
+    projects = [project for one in enrollments if one["track"] in tracks for project in one["projects"]]
     sent = [(email["at"], email["kind"]) for email in timelines.emails(payment.payment_id) if email["state"] == "sent"]
-    records = queries.audit_trail(payment.payment_id)
-    return rules.assembled(payment, track, records, projects, sent)
+    chains = [payment.payment_id, *([plan.plan_id] if plan else [])]
+    records = sorted((one for chain in chains for one in queries.audit_trail(chain)), key=lambda one: str(one["at"]))
+    return rules.assembled(payment, product, records, projects, sent, plan)

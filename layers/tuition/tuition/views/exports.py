@@ -441,7 +441,7 @@ def _cell(value: Any) -> str | int:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return harmless(" ".join(value))
+        return harmless(" ".join(map(str, value)))
     return value if isinstance(value, int) else harmless(value or "")
 
 

@@ -40,7 +40,7 @@ NO_BREAK_SPACE = "\u00a0"
 """Emails have one between a currency and its amount."""
 OPENING, CLOSING = "<([{\"':;,", '>)]}":;,!?'
 EPOCH = date(2020, 1, 1)
-ID_PREFIXES = ("pay_", "cus_", *resolve.POINTED)
+ID_PREFIXES = ("pay_", "pln_", "cus_", *resolve.POINTED)
 CURRENCY_SIGNS = "$€£¥₩₹"
 AMOUNT = re.compile(r"(\d+|\d{1,3}(,\d{3})+)(\.\d{1,3})?")
 
@@ -49,7 +49,8 @@ AMOUNT = re.compile(r"(\d+|\d{1,3}(,\d{3})+)(\.\d{1,3})?")
 class Filters:
     """Filters for payments. `first` and `last` are whole UTC days, amounts minor units; all four are inclusive.
 
-    With `currency`, only payments in it match, so that amounts of two currencies are not compared.
+    With `currency`, only payments in it match, so that amounts of two currencies are not compared. `track` is the code
+    of a track or of a membership.
     """
 
     status: str | None = None
@@ -148,7 +149,7 @@ def parse(query: Mapping[str, str]) -> Filters:
         raise Unprocessable("The minimum amount cannot be higher than the maximum.", field="amount_min")
     return Filters(
         status=one_of(query, "status", STATUSES),
-        track=one_of(query, "track", tuple(catalog.tracks())),
+        track=one_of(query, "track", catalog.codes()),
         refunded=cast(Refunded | None, one_of(query, "refunded", get_args(Refunded))),
         attention=flag(query, "attention"),
         disputed=flag(query, "disputed"),

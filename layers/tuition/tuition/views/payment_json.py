@@ -157,9 +157,6 @@ FIELDS: tuple[Field, ...] = (
     Field("user_id", api="staff", group="student", csv=True),
     Field("email", api="student", group="student", csv=True),
     Field("track", api="student", group="payment", csv=True),
-    Field("membership", api="student", group="payment"),
-    Field("plan_id", lambda v: v.payment.plan, api="student", group="payment", label="plan"),
-    Field("covers", lambda v: list(v.payment.covers), api="student", group="payment"),
     Field("kind", group="payment", csv=True),
     Field("attempt", group="payment", csv=True),
     Field("status", api="student", group="payment", csv=True),
@@ -223,6 +220,9 @@ FIELDS: tuple[Field, ...] = (
     Field("synced_at", group="times"),
     Field("version", api="staff", group="record", csv=True),
     Field("audit_head", group="record"),
+    Field("membership", api="student", group="payment", csv=True),
+    Field("plan_id", lambda v: v.payment.plan, api="student", group="payment", label="plan", csv=True),
+    Field("covers", lambda v: list(v.payment.covers), api="student", group="payment", csv=True),
 )
 
 

@@ -66,7 +66,7 @@ def matches(filters: Filters, view: PaymentView) -> bool:
         (filters.attention, bool(view.attention)),
         (filters.disputed, bool(payment.facts.disputes)),
         (filters.status, payment.status),
-        (filters.track, payment.track),
+        (filters.track, payment.product),
         (filters.refund_request, payment.refund_request_state),
         (filters.currency, payment.currency),
     )
@@ -222,9 +222,9 @@ def _partitions(filters: Filters) -> list[Partition]:
         return [queries.by_dispute(state) for state in DISPUTED]
     if filters.attention or filters.refund_request == "awaiting_approval":  # such a request always needs attention
         return [queries.by_attention()]
-    tracks = [filters.track] if filters.track else list(catalog.tracks())
-    pairs = itertools.product(filters.statuses, tracks)
-    return [shard for status, track in pairs for shard in queries.by_status(status, track)]
+    products = [filters.track] if filters.track else list(catalog.codes())
+    pairs = itertools.product(filters.statuses, products)
+    return [shard for status, product in pairs for shard in queries.by_status(status, product)]
 
 
 def _merge(sources: list[Iterator[str]], order: Order = "newest") -> Iterator[str]:
@@ -283,14 +283,16 @@ def of_user(user_id: str, limit: int, cursor: str | None) -> tuple[list[PaymentV
 
 
 def _search(filters: Filters, after: Cursor | None, page_size: int) -> Iterator[Cursor]:
-    """Yield what the text names exactly (a payment, or a user's payments), then matches of an address's beginning.
+    """Yield what the text names exactly (a payment, or those of a user or a plan), then an address's beginning.
 
     Then those of words, newest first.
     """
     exact, address = _payment_named(filters.ids), texts.caseless(filters.address)
     if after is None or after.stage == "listed":
         before = after.listed_before() if after else None
-        theirs = [_walk(queries.by_user(user), filters, before, page_size) for user in users_named(filters.ids)]
+        named_lists = [queries.by_user(user) for user in users_named(filters.ids)]
+        named_lists += [queries.by_plan(text) for text in filters.ids if is_plan(text)]
+        theirs = [_walk(partition, filters, before, page_size) for partition in named_lists]
         named = (key for key in exact if before is None or key < before)
         yield from map(Cursor.listed, _merge([named, *theirs]))
         after = None

@@ -31,7 +31,10 @@ KINDS = ("installments", "membership")
 
 @dataclass(frozen=True)
 class PlanFilters:
-    """Filters for plans. The due days are those of the next installment that is owed, both inclusive."""
+    """Filters for plans. The due days are those of the next installment that is owed, both inclusive.
+
+    `track` is the code of a membership, or of a track that a plan is for: those that a member has begun too.
+    """
 
     status: str | None = None
     kind: str | None = None
@@ -55,7 +58,7 @@ def parse(query: Mapping[str, str]) -> PlanFilters:
     return PlanFilters(
         status=filters.one_of(query, "status", plan.STATUSES),
         kind=filters.one_of(query, "kind", KINDS),
-        track=filters.one_of(query, "track", tuple(catalog.tracks())),
+        track=filters.one_of(query, "track", catalog.codes()),
         due_from=due_from.isoformat() if due_from else None,
         due_to=due_to.isoformat() if due_to else None,
         attention=filters.flag(query, "attention"),
@@ -94,7 +97,7 @@ def _matches(chosen: PlanFilters, one: Plan) -> bool:
     )
     if any(value not in (None, own) for value, own in exact):
         return False
-    if chosen.track and chosen.track not in one.tracks:
+    if chosen.track and chosen.track not in (*one.tracks, one.product):
         return False
     due = plan_installments.next_due(one)
     if not (chosen.due_from or chosen.due_to):

@@ -171,11 +171,12 @@ def disputes(state: str | None, limit: int, cursor: str | None) -> dict[str, Any
 
 
 def _dispute_row(view: PaymentView, dispute_id: str) -> dict[str, Any]:
-    names = ("payment_id", "user_id", "email", "track")
+    names = ("payment_id", "user_id", "email", "track", "membership")
     open_reasons = {reason.name: view.reason_json(reason) for reason in view.attention}
     return {
         **facts_json.dispute_json(view.payment, dispute_id),
         **{name: getattr(view.payment, name) for name in names},
+        "plan_id": view.payment.plan,
         "payment_status": view.payment.status,
         "enrollment": view.enrollment,
         "attention": open_reasons.get(f"{attention.DISPUTE}{dispute_id}"),
@@ -203,10 +204,11 @@ def refund_requests(state: str | None, limit: int, cursor: str | None) -> dict[s
 
 def _refund_request_row(view: PaymentView, request: RefundRequest) -> dict[str, Any]:
     payment = view.payment
-    names = ("payment_id", "user_id", "email", "track", "paid_at", "refundable_amount")
+    names = ("payment_id", "user_id", "email", "track", "membership", "paid_at", "refundable_amount")
     return {
         **staff_request_json(request, payment),
         **{name: getattr(payment, name) for name in names},
+        "plan_id": payment.plan,
         "payment_status": payment.status,
         "disputed": bool(payment.facts.disputes),
         "can_approve": _can_approve(payment),
@@ -297,10 +299,10 @@ def _plans(user_id: str) -> list[dict[str, Any]]:
 
 
 def _refunded_payments(items: Mapping[str, Item]) -> dict[str, int]:
-    """Return for each track how many of the user's grantors have a refund. Tracks without any are left out."""
-    tracks = [track for track in catalog.tracks() if track in items]
-    counts = {track: len(mapping.enrollment_from_raw(items[track]).refunded) for track in tracks}
-    return {track: count for track, count in counts.items() if count}
+    """Return for each track or membership how many of the user's grantors have a refund, if any has."""
+    products = [product for product in catalog.codes() if product in items]
+    counts = {product: len(mapping.enrollment_from_raw(items[product]).refunded) for product in products}
+    return {product: count for product, count in counts.items() if count}
 
 
 def purchases(user_id: str) -> dict[str, Any]:
