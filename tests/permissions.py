@@ -40,6 +40,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     "EnrollmentsFunction": {
         "EnrollmentsTable": {"Query"},
         "PaymentsTable": {"BatchGetItem"},
+        "PlansTable": {"BatchGetItem"},
         "CustomersTable": {"BatchGetItem"},
         "CursorsTable": {"BatchGetItem"},
     },

@@ -1,6 +1,6 @@
 """The operations of students and of Stripe."""
 
-from api_schema import personal_data, plans, students
+from api_schema import enrollments, personal_data, plans, students
 from api_schema.operations import ASKS_STRIPE, BUYS, COMMITS, PAYS_PLAN, REFUNDS, TABLES, Answer, Link, Operation
 from api_schema.payments import Payment
 from tuition.core import errors
@@ -353,8 +353,8 @@ OPERATIONS = (
         summary="List the student's enrollments",
         description="Each with its progress. There is one for each track, so the first page has them all.",
         caller="user",
-        query=students.EnrollmentsQuery,
-        answers=(Answer(200, students.Enrollments, "All enrollments."),),
+        query=enrollments.EnrollmentsQuery,
+        answers=(Answer(200, enrollments.Enrollments, "All enrollments."),),
         errors=TABLES,
     ),
     Operation(
@@ -365,7 +365,7 @@ OPERATIONS = (
         description="In plain words, also for a track that the student has not bought.",
         caller="user",
         path={"track": "The code of the track."},
-        answers=(Answer(200, students.EnrollmentExplanation, "The explanation."),),
+        answers=(Answer(200, enrollments.EnrollmentExplanation, "The explanation."),),
         errors=(errors.NotFound, *TABLES),
     ),
     Operation(

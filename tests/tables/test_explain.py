@@ -140,6 +140,7 @@ def test_a_student_who_bought_nothing_reads_so(tuition: Harness, student: Studen
         "track": "DP",
         "enrollment": None,
         "payment_id": None,
+        "plan_id": None,
         "sentence": "You are not enrolled in Data Professional, because you have not bought it.",
     }
     assert explain_to(tuition, student, "FSD").body["enrollment"] is None

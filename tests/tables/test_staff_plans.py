@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+import enrollments
 from tests.harness import Harness, Response, Student
 from tests.plan_calls import FIRST, REST, begin, consent, offer_plans, pay, read, started
 from tests.tables.test_plans import problem
@@ -352,3 +353,26 @@ def test_a_payment_of_a_membership_is_in_every_list_of_payments(
     fields = tuition.admin(admin, route, payment_id=payment_id, dispute_id=mine["dispute_id"]).body["fields"]
     assert fields["product_description"] == "Membership: Every track."
     assert "agreed to the payment plan and its charges" in fields["refund_policy_disclosure"]
+
+
+def test_a_plan_is_shown_where_it_decides_about_an_enrollment(
+    tuition: Harness, student: Student, admin: Student
+) -> None:
+    plan = started(tuition, student)
+    enrollment = tuition.enrollment(student)
+    assert enrollment is not None
+    assert (enrollment["status"], enrollment["payment"]) == ("ENROLLED", None)
+    assert enrollment["plan"] == read(tuition, student, plan["plan_id"])
+    sentence = "because you pay in installments: 1 of 4 are paid. The next, 124.75 USD, is due on 10 April 2026."
+    route = "GET /api/enrollments/{track}/explain"
+    explained = tuition.call(enrollments.handler, student, route=route, path={"track": "DP"}).body
+    assert (explained["payment_id"], explained["plan_id"]) == (None, plan["plan_id"])
+    assert explained["sentence"].endswith(sentence)
+    shown = tuition.admin(admin, PAYMENT, payment_id=plan["payment_id"]).body
+    assert shown["plan"] == enrollment["plan"]
+    shown = tuition.admin(admin, PAYMENT + "/explain", payment_id=plan["payment_id"]).body
+    assert shown["plan_id"] == plan["plan_id"]
+    assert shown["sentence"].startswith("This payment is for number 1 of a plan. The plan gives access: 1 of 4")
+    user = tuition.admin(admin, "GET /api/admin/users", query={"user_id": student.sub}).body
+    assert [one["plan_id"] for one in user["plans"]] == [plan["plan_id"]]
+    assert user["standings"] == {"verified": True, "problems": []}

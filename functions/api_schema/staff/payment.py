@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from api_schema.about import About, PaymentId, Time, Url
 from api_schema.payments import Document, StaffPaymentWithRequests
+from api_schema.plans import Plan
 from api_schema.staff.audit import AuditRecord, Chain
 from api_schema.staff.facts import Facts
 from api_schema.staff.fields import EnrollmentStatus
@@ -97,6 +98,7 @@ class PaymentDetails:
     audit: list[AuditRecord]
     chain: Chain
     emails: Annotated[list[EmailToStudent], About("The emails to the student, the oldest first.")]
+    plan: Annotated[Plan | None, About("The plan whose installments it pays. Null without one, and for the past.")]
     notes: Annotated[Notes | None, About("Null for the past.")]
     moment: Annotated[MomentShown | None, About("Null for the present.")]
 
@@ -133,5 +135,6 @@ class Explanation:
     payment_id: PaymentId
     enrollment: Annotated[EnrollmentStatus | None, About("By all payments of the student.", examples=["ENROLLED"])]
     grants_access: Annotated[bool, About("Whether this payment, on its own, gives access: all terms hold.")]
+    plan_id: Annotated[str | None, About("The plan whose installments it pays: that one gives access.")]
     sentence: Annotated[str, About(examples=["The student is enrolled in DP: this payment was paid."])]
     terms: Annotated[list[AccessTerm], About("The first that does not hold is the reason.")]

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from api_schema.about import About, Cursor, Email, PaymentId, Text, Time, Track, Url, UserId
+from api_schema.enrollments import EnrollmentFields
 from api_schema.payments import StaffPayment, StaffPaymentWithRequests
 from api_schema.plans import StaffPlan
 from api_schema.staff.audit import AuditRecord, Chain
 from api_schema.staff.facts import Facts
 from api_schema.staff.notes import Notes
 from api_schema.staff.payment import EmailToStudent
-from api_schema.students import EnrollmentFields, PageQuery
+from api_schema.students import PageQuery
 from tuition.core import erasure, purchase_blocks
 from tuition.payments import legal_hold
 

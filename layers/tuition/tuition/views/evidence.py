@@ -7,7 +7,7 @@ from tuition.core import evidence as rules
 from tuition.core.payment import Payment
 from tuition.storage import notes, queries
 from tuition.storage.notes import NoteTopic
-from tuition.views import facts_json, student, timelines
+from tuition.views import facts_json, staff, student, timelines
 
 
 def shown(payment: Payment, dispute_id: str) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def shown(payment: Payment, dispute_id: str) -> dict[str, Any]:
 def _assembled(payment: Payment) -> dict[str, str]:
     code = payment.product
     product = catalog.memberships()[code] if payment.membership else catalog.tracks()[code]
-    plan = next(iter(queries.plans_by_id([payment.plan])), None) if payment.plan else None
+    plan = staff.plan_of(payment)
     tracks = plan.tracks if plan else (code,)
     enrollments = student.enrollments_json(queries.user_items(payment.user_id))
     projects = [project for one in enrollments if one["track"] in tracks for project in one["projects"]]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tuition.core import explanation, recorded_facts
+from tuition.core import explanation, plan_explanation, recorded_facts
 from tuition.core import payment as payments
 from tuition.core.payment import AccessTerm, Payment
 from tuition.views import payment_list, staff
@@ -17,9 +17,18 @@ def payment(payment_id: str) -> tuple[str, dict[str, Any]]:
         "payment_id": shown.payment_id,
         "enrollment": view.enrollment,
         "grants_access": payments.grants_access(shown),
-        "sentence": explanation.for_staff(shown, view.enrollment),
+        "plan_id": shown.plan,
+        "sentence": _sentence(shown, view.enrollment),
         "terms": [_term(term, shown, trail) for term in payments.access_terms(shown)],
     }
+
+
+def _sentence(payment: Payment, enrollment: str | None) -> str:
+    plan = staff.plan_of(payment)
+    if plan is None:
+        return explanation.for_staff(payment, enrollment)
+    numbers = ", ".join(map(str, payment.covers))
+    return f"This payment is for number {numbers} of a plan. {plan_explanation.for_staff(plan)}"
 
 
 def _term(term: AccessTerm, payment: Payment, trail: list[dict[str, Any]]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tuition import retry
 from tuition.core import attention, audit, catalog, moments, timestamps
@@ -23,6 +23,9 @@ from tuition.storage.queries import Cursor, payments_by_id
 from tuition.views import erasures, facts_json, notes, payment_json, payment_list, standings, student, timelines
 from tuition.views.filters import Filters, Order
 from tuition.views.payment_json import PaymentView, staff_request_json
+
+if TYPE_CHECKING:
+    from tuition.core.plan import Plan
 
 MAX_OWN_RECORDS = 1000
 """Of a user's own chain that their page shows and verifies, the newest. Staff have a record for each person they read
@@ -54,9 +57,22 @@ def payment(payment_id: str, query: Mapping[str, str] | None = None) -> dict[str
         "actions": _actions(view.payment, trail),
         "chain": _chain(audit.verify_payment(view.payment, trail)),
         "emails": timelines.emails(payment_id),
+        "plan": _plan_json(view.payment),
         "notes": notes.shown(NoteTopic(item.user_id, item.payment_id)),
         "moment": None,
     }
+
+
+def plan_of(payment: Payment) -> "Plan | None":
+    """Return the plan of a payment; None without one, or if our record of it is missing."""
+    return next(iter(queries.plans_by_id([payment.plan])), None) if payment.plan else None
+
+
+def _plan_json(payment: Payment) -> dict[str, Any] | None:
+    from tuition.views import plan_json  # as in `_plans`
+
+    plan = plan_of(payment)
+    return plan_json.student_json(plan) if plan else None
 
 
 def _details(view: PaymentView, trail: list[dict[str, Any]]) -> dict[str, Any]:
@@ -83,6 +99,7 @@ def _payment_at(payment_id: str, query: Mapping[str, str]) -> dict[str, Any]:
         "actions": [],
         "chain": _chain(audit.verify_payment(present, trail)),
         "emails": [one for one in timelines.emails(payment_id) if one["at"] <= moment.recorded_at],
+        "plan": None,
         "notes": None,
         "moment": {
             "version": past.version,

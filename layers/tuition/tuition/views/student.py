@@ -1,6 +1,6 @@
 """The views of a student: their payments and their enrollments."""
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tuition import retry
 from tuition.core import catalog, explanation, purchase_blocks, switches
@@ -12,9 +12,12 @@ from tuition.core.refs import is_plan
 from tuition.settings import settings
 from tuition.storage import dynamodb, keys, mapping, queries
 from tuition.storage.dynamodb import Item
-from tuition.storage.items import CursorItem, CustomerItem, PaymentItem
+from tuition.storage.items import CursorItem, CustomerItem, PaymentItem, PlanItem
 from tuition.storage.queries import Cursor
 from tuition.views import payment_json
+
+if TYPE_CHECKING:
+    from tuition.core.plan import Plan
 
 LIST_ID = "my-payments"
 
@@ -35,13 +38,15 @@ def payments(user_id: str, limit: int, cursor: str | None) -> dict[str, Any]:
 class _Stored(NamedTuple):
     """The items of a user, read as one commit has left them.
 
-    `items` are the user's raw items by sort key, `stored` the enrollments among them by track, and `shown` the payments
-    that decide these. `customer` and `switch` are the raw items of the user's customer and of the switch of all sales.
+    `items` are the user's raw items by sort key, `stored` the enrollments among them by track, and `shown` and `plans`
+    the payments and plans that decide these. `customer` and `switch` are the raw items of the user's customer and of
+    the switch of all sales.
     """
 
     items: dict[str, Item]
     stored: dict[str, Enrollment]
     shown: dict[str, Payment]
+    plans: "dict[str, Plan]"
     customer: Item | None
     switch: Item | None
 
@@ -55,15 +60,20 @@ def _read(user_id: str) -> _Stored:
         raw = dynamodb.batch_get(
             {
                 PaymentItem: [keys.payment_key(one) for one in current.values() if one and not is_plan(one)],
+                PlanItem: [keys.plan_key(one) for one in sorted({*filter(None, current.values())}) if is_plan(one)],
                 CustomerItem: [keys.customer_key(user_id)],
                 CursorItem: [keys.cursor_key("selling")],
             }
         )
         by_id = {payment.payment_id: payment for payment in map(mapping.payment_from_raw, raw[PaymentItem])}
         shown = {track: by_id[grantor] for track, grantor in current.items() if grantor in by_id}
-        if all(_agree(stored[track], payment) for track, payment in shown.items()):
+        plans_by_id = {plan.plan_id: plan for plan in map(mapping.plan_from_raw, raw[PlanItem])}
+        plans = {track: plans_by_id[grantor] for track, grantor in current.items() if grantor in plans_by_id}
+        agree = [_agree(stored[track], payment) for track, payment in shown.items()]
+        agree += [stored[track].standings[plan.plan_id] == plan.standing for track, plan in plans.items()]
+        if all(agree):
             break
-    return _Stored(items, stored, shown, next(iter(raw[CustomerItem]), None), next(iter(raw[CursorItem]), None))
+    return _Stored(items, stored, shown, plans, next(iter(raw[CustomerItem]), None), next(iter(raw[CursorItem]), None))
 
 
 def _agree(enrollment: Enrollment, payment: Payment) -> bool:
@@ -73,11 +83,11 @@ def _agree(enrollment: Enrollment, payment: Payment) -> bool:
 
 
 def enrollments(user_id: str) -> dict[str, Any]:
-    """Return a user's enrollments with progress and the payment that decides each, and what keeps them from buying.
+    """Return a user's enrollments with progress and the payment or plan that decides each, and what prevents buying.
 
     An enrollment whose status is None has a payment that never gave access.
     """
-    items, stored, shown, customer, switch = _read(user_id)
+    items, stored, shown, plans, customer, switch = _read(user_id)
     blocks = mapping.blocks_from_item(CustomerItem.from_raw_data(customer)) if customer else None
     selling, contact = mapping.switch_from_raw("selling", switch), settings().support_contact
     return {
@@ -85,6 +95,7 @@ def enrollments(user_id: str) -> dict[str, Any]:
             {
                 **_enrollment_json(catalog.tracks()[track], stored[track].status, items),
                 "payment": payment_json.student_json(shown[track]) if track in shown else None,
+                "plan": _plan_json(plans[track]) if track in plans else None,
             }
             for track in stored
             if stored[track].status or track in shown
@@ -94,20 +105,33 @@ def enrollments(user_id: str) -> dict[str, Any]:
     }
 
 
+def _plan_json(plan: "Plan") -> dict[str, Any]:
+    from tuition.views import plan_json  # few students have a plan, and each cold start would pay for its modules
+
+    return plan_json.student_json(plan)
+
+
 def explain(user_id: str, track: str) -> dict[str, Any]:
     """Return why a student is enrolled in a track or not, also if they bought nothing. Raises `NotFound`.
 
-    The payment that decides is the one that the list of enrollments shows.
+    The payment or plan that decides is the one that the list of enrollments shows.
     """
     if track not in catalog.tracks():
         raise NotFound(f"There is no track with this code. The tracks are {', '.join(catalog.tracks())}.")
     read = _read(user_id)
-    payment = read.shown.get(track)
-    sentence = explanation.for_student(payment, catalog.tracks()[track].title, settings().support_contact)
+    payment, plan = read.shown.get(track), read.plans.get(track)
+    title, contact = catalog.title(track), settings().support_contact
+    if plan:
+        from tuition.core import plan_explanation  # as in `_plan_json`
+
+        sentence = plan_explanation.for_student(plan, title, contact)
+    else:
+        sentence = explanation.for_student(payment, title, contact)
     return {
         "track": track,
         "enrollment": read.stored[track].status if track in read.stored else None,
         "payment_id": payment.payment_id if payment else None,
+        "plan_id": plan.plan_id if plan else None,
         "sentence": sentence,
     }
 
