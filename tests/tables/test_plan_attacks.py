@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tests.harness import Harness, Student
-from tests.plan_calls import FIRST, offer_plans, pay, read, started
-from tests.tables.test_collection import DAY, pass_days
-from tests.tables.test_plans import cancel
+from tests.plan_calls import FIRST, call, offer_plans, pay, read, set_up, started
+from tests.tables.test_collection import DAY, announced, charges, pass_days, steps
+from tests.tables.test_plans import cancel, choose
 from tests.tables.test_withdrawals import DECIDE, set_region
 from tuition import settings
 from tuition.core import timestamps
@@ -73,3 +73,24 @@ def test_an_object_with_forged_metadata_belongs_to_no_plan_and_is_quarantined(
     assert read(tuition, other, begun["plan_id"])["received"] == FIRST
     assert tuition.enrollment(student) is None
     assert list(queries.payments_of_user(student.sub)) == []
+
+
+@pytest.mark.parametrize("by", ["page", "webhook"])
+def test_a_method_that_began_to_be_set_up_before_the_charge_failed_is_new(
+    tuition: Harness, student: Student, by: str
+) -> None:
+    begun = announced(tuition, student)
+    steps(tuition, student, begun, "insufficient_funds")
+    tuition.advance_time(DAY - 60)
+    assert call(tuition, student, "POST", begun["plan_id"], "payment-method", {}).status == 201
+    for _ in range(2):
+        tuition.advance_time(60)
+        tuition.collect()
+    method = set_up(tuition, student, begun["plan_id"])
+    if by == "webhook":
+        tuition.deliver_all()
+    else:
+        assert choose(tuition, student, begun["plan_id"], method).status == 200
+    tuition.advance_time(60)
+    tuition.collect()
+    assert [status for _, status in charges(tuition, begun)] == ["failed", "succeeded"]

@@ -38,7 +38,10 @@ Read = Callable[[MethodEvent, Plan], Mapping[str, Method] | None]
 
 
 def _set_up(event: MethodEvent, plan: Plan) -> Mapping[str, Method] | None:
-    """Return the method that a SetupIntent has set up for its plan; None for another plan, or without the method."""
+    """Return the method that a SetupIntent has set up for its plan; None for another plan, or without the method.
+
+    It is set up since the event: the SetupIntent may have been created before a charge failed.
+    """
     if _plan_named(event) != plan.plan_id or event.method is None:
         return None
     try:
@@ -47,7 +50,7 @@ def _set_up(event: MethodEvent, plan: Plan) -> Mapping[str, Method] | None:
         if refused.stripe_status not in (400, 404):
             raise
         return None  # detached in the meantime, which its own event tells
-    return {event.method: Method(set_up=timestamp(event.obj, "created"), type=method["type"])}
+    return {event.method: Method(set_up=event.at, type=method["type"])}
 
 
 def _not_set_up(event: MethodEvent, plan: Plan) -> Mapping[str, Method] | None:

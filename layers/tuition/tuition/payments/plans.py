@@ -193,9 +193,8 @@ def choose_method(plan_id: str, user_id: str, method_id: str) -> PaymentState:
         plan = current.existing_plan
         if plan_methods.chosen(plan) == method_id:
             return None
-        now = clock.now()
-        chosen = Method(set_up=set_up, type=method["type"], chosen=int(now))
-        at = timestamps.iso(now)
+        chosen = Method(set_up=set_up, type=method["type"], chosen=set_up)
+        at = timestamps.iso(clock.now())
         entry = AuditEntry(at, f"method:{method_id}:{at}", "plan.method_chosen", "request", user_id)
         return PlanChange(plan.merged(PlanFacts(methods={method_id: chosen})), entry)
 
@@ -203,10 +202,14 @@ def choose_method(plan_id: str, user_id: str, method_id: str) -> PaymentState:
 
 
 def _set_up_at(customer: Customer, method_id: str) -> int | None:
-    """Return when Stripe first set up a method of this customer for charges without them; None if it did not."""
-    setups = stripe_client.list_setup_intents(customer.stripe_customer_id, method_id)
-    times = [one["created"] for one in setups if one["status"] == "succeeded" and one["usage"] == "off_session"]
-    return min(times, default=None)
+    """Return Stripe's time by which it has set up a method of this customer for charges without them; None if not.
+
+    It is the time of the answer. A SetupIntent does not say when it succeeded, and is often created before the charge
+    that failed, when its student opens the dialog.
+    """
+    answer = stripe_client.list_setup_intents(customer.stripe_customer_id, method_id)
+    is_set_up = any(one["status"] == "succeeded" and one["usage"] == "off_session" for one in answer.object["data"])
+    return answer.date if is_set_up else None
 
 
 def _with_method(plan_id: str, user_id: str) -> PaymentState:

@@ -209,10 +209,10 @@ def retrieve_setup_intent(setup_intent_id: str) -> Answer:
     return _ask(lambda c, o: c.v1.setup_intents.retrieve(setup_intent_id, {}, o))
 
 
-def list_setup_intents(customer_id: str, method_id: str) -> list[dict[str, Any]]:
+def list_setup_intents(customer_id: str, method_id: str) -> Answer:
     """List the newest hundred SetupIntents of a customer with one method: https://docs.stripe.com/api/setup_intents/list."""
     params: Any = {"customer": customer_id, "payment_method": method_id, "limit": 100}
-    return cast(list[dict[str, Any]], _ask(lambda c, o: c.v1.setup_intents.list(params, o)).object["data"])
+    return _ask(lambda c, o: c.v1.setup_intents.list(params, o))
 
 
 def create_refund(params: Mapping[str, Any], key: str) -> Answer:
