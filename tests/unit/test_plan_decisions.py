@@ -89,6 +89,20 @@ def test_a_decision_beyond_the_bound_of_a_plan_is_refused() -> None:
     assert {"not_owed", "invalid_day", "exceeds_give_up"} == plan_decisions.INVALID
 
 
+def test_a_plan_can_be_ended_after_any_number_of_decisions_and_a_student_leaves_room_for_those_of_staff() -> None:
+    story = running(terms=MEMBERSHIP)
+    refused: list[str | None] = []
+    while not refused and len(story.plan.facts.decisions) < 2 * MAX_DECISIONS:
+        assert story.decide("cancel") is None
+        refused += [one for one in [story.decide("undo_cancel")] if one]
+    assert (refused, story.plan.is_canceled) == (["too_many_decisions"], True)
+    assert len(story.plan.facts.decisions) < MAX_DECISIONS
+    assert story.decide("pause") is None
+    story.learn(PlanFacts(decisions={f"dec_{n}": next(story.plan.decided("pause")) for n in range(MAX_DECISIONS)}))
+    assert story.decide("revoke") == "too_many_decisions"
+    assert story.decide("close", refund="none") is None
+
+
 def test_of_two_decisions_the_one_on_the_later_version_counts_in_any_order() -> None:
     story = running(terms=MEMBERSHIP, until="2026-02-10")
     cancel, undo = (

@@ -27,6 +27,16 @@ Refusal = Literal[
 ]
 INVALID: frozenset[Refusal] = frozenset({"not_owed", "invalid_day", "exceeds_give_up"})
 """The refusals of values that were sent (422). The others follow from the plan's state (409)."""
+_MOST: Mapping[DecisionName, int | None] = {
+    "cancel": None,
+    "withdraw": None,
+    "close": None,
+    "undo_cancel": MAX_DECISIONS // 2,
+}
+"""After how many decisions these are refused, if not after `MAX_DECISIONS`.
+
+A plan can always be ended. A student who cancels and resumes it without end leaves room for the decisions of staff.
+"""
 
 
 def payable_seqs(plan: Plan, what: What, today: str) -> tuple[int, ...]:
@@ -40,7 +50,8 @@ def payable_seqs(plan: Plan, what: What, today: str) -> tuple[int, ...]:
 
 def refusal(plan: Plan, decision: PlanDecision, today: str) -> Refusal | None:
     """Return why a decision cannot be taken on a day; None if it can."""
-    if len(plan.facts.decisions) >= MAX_DECISIONS:
+    most = _MOST.get(decision.decision, MAX_DECISIONS)
+    if most is not None and len(plan.facts.decisions) >= most:
         return "too_many_decisions"
     return _RULES[decision.decision](plan, decision, today)
 

@@ -80,6 +80,8 @@ def _decided(plan: Plan, name: DecisionName, user_id: str) -> PlanChange:
     now = clock.now()
     decision = PlanDecision(version=plan.version, decision=name, at=int(now), actor=user_id)
     refusal = plan_decisions.refusal(plan, decision, plan.terms.day_of(int(now)))
+    if refusal == "too_many_decisions":
+        raise Conflicted("You have canceled this membership too often to resume it. Join again after it has ended.")
     if refusal:
         raise Conflicted("This is not possible any more, because the plan has ended. Reload it.")
     at = timestamps.iso(now)
