@@ -296,16 +296,31 @@ def test_a_payment_of_a_plan_survives_a_failure_of_stripe(tuition: Harness, stud
     assert payable_ids(tuition, student) == [response.body["payment_intent_id"]]
 
 
+@pytest.mark.parametrize(("period", "wait_s"), [("hour", 3600), ("day", DAY)])
 def test_too_many_declines_stop_paying_for_a_while(
-    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch, period: str, wait_s: int
 ) -> None:
     plan_id = started(tuition, student)["plan_id"]
-    set_limits(monkeypatch, declines_per_hour=2)
+    set_limits(monkeypatch, **{"declines_per_hour": 9, "declines_per_day": 9, f"declines_per_{period}": 2})
     second = pay(tuition, student, plan_id).body
     for _ in range(3):
         tuition.pay(second["payment_intent_id"], "pm_card_chargeDeclined")
     tuition.deliver_all()
-    assert problem(pay(tuition, student, plan_id)) == (429, "too-many-requests")
+    refused = pay(tuition, student, plan_id)
+    assert problem(refused) == (429, "too-many-requests")
+    assert abs(int(refused.headers["retry-after"]) - wait_s) < 60
+    tuition.advance_time(wait_s + 60)
+    assert pay(tuition, student, plan_id).status in (200, 201)
+
+
+def test_payments_of_a_plan_that_replace_each_other_are_limited(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan_id = started(tuition, student)["plan_id"]
+    set_limits(monkeypatch, payments_per_hour=3)
+    responses = [pay(tuition, student, plan_id, what) for what in ("next", "rest", "next", "rest")]
+    assert [response.status for response in responses] == [201, 201, 429, 200]
+    assert payable_ids(tuition, student) == [responses[1].body["payment_intent_id"]]
 
 
 # --- the payment method ---

@@ -41,6 +41,10 @@ class Limits:
         """Return in how many seconds no more than `per_hour` declines are within the last hour; 0 if that is so."""
         return _wait_s(self.declines, now, HOUR_S, per_hour)
 
+    def wait_after_declines_of_day(self, now: int, per_day: int) -> int:
+        """Return in how many seconds no more than `per_day` declines are within the last day; 0 if that is so."""
+        return _wait_s(self.declines, now, DAY_S, per_day)
+
     def wait_after_codes(self, now: int, bound: int) -> int:
         """Return in how many seconds another code may be looked up; 0 if now."""
         return _wait_s(self.refused_codes, now, CODES_WINDOW_S, bound - 1)

@@ -57,7 +57,7 @@ def pay(plan_id: str, user_id: str, email: str, what: What) -> OpenedPayment:
             times = opening.attempt_times(state.enrollment, has_closed=has_closed)
             opened = open_payment(state, covers, Actor("request", user_id), email, times)
         else:
-            opened, closed = _reopen(open_payments[0], state, covers, may_close)
+            opened, closed = _reopen(open_payments[0], state, covers, may_close, has_closed=has_closed)
             has_closed = has_closed or closed
         if opened:
             return opened
@@ -67,7 +67,7 @@ def pay(plan_id: str, user_id: str, email: str, what: What) -> OpenedPayment:
 
 
 def _require_few_declines(state: PaymentState) -> None:
-    wait_s = closing.wait_after_declines(state.limits)
+    wait_s = closing.wait_to_try_again(state.limits)
     if wait_s:
         raise TooManyRequests("Too many of your payments were declined. Wait, then try again.", retry_after_s=wait_s)
 
@@ -97,7 +97,12 @@ def _sync_processing(state: PaymentState) -> None:
 
 
 def _reopen(
-    payment_id: str, plan_state: PaymentState, covers: tuple[int, ...], may_close: frozenset[str]
+    payment_id: str,
+    plan_state: PaymentState,
+    covers: tuple[int, ...],
+    may_close: frozenset[str],
+    *,
+    has_closed: bool,
 ) -> tuple[OpenedPayment | None, bool]:
     """Return the open payment if it covers these installments, else close it. The flag says whether it was closed."""
     plan = plan_state.existing_plan
@@ -107,7 +112,9 @@ def _reopen(
         return None, False
     if (state.payment.kind, state.payment.covers) == ("intent", covers):
         return opening.reopen(state, may_process=False)
-    opening.require_closable(state, may_close)
+    if opening.require_closable(state, may_close):
+        # A student who may not begin another payment keeps the open one.
+        opening.attempt_times(plan_state.enrollment, has_closed=has_closed)
     return None, opening.close_first(state)
 
 

@@ -78,6 +78,16 @@ def wait_after_declines(limits: Limits) -> int:
     return limits.wait_after_declines(int(clock.now()), settings().declines_per_hour)
 
 
+def wait_to_try_again(limits: Limits) -> int:
+    """Return in how many seconds a user may pay an installment again, or set up a method; 0 if now.
+
+    After too many declines within a day, new purchases need the permission of staff. An installment can be paid on the
+    next day, because its plan must go on.
+    """
+    of_day = limits.wait_after_declines_of_day(int(clock.now()), settings().declines_per_day)
+    return max(wait_after_declines(limits), of_day)
+
+
 def close_after_declines(enrollment: Enrollment) -> None:
     """Close what its user may not pay any more, after too many declines, of the payments that are open for a track."""
     for payment_id in enrollment.open_payments:
