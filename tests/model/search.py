@@ -264,12 +264,16 @@ class Schedule:
         return not (self.loss_rate or sim.faults or self.closed_too_early or submitting or checkers.orphans(sim))
 
     def _closed_without_reason(self) -> list[str]:
-        """If all tabs want the same, no offered object is closed, except after too many declined charges."""
+        """If all tabs want the same, no offered object is closed, except after too many declines or a withdrawal.
+
+        A student can withdraw while a bank is processing, and then the bank may decline.
+        """
         sim = self.sim
+        withdrawn = {payment.stripe_object_id for payment in sim.payments() if payment.facts.withdrawn}
         problems = []
         closed = {key for key, name in sim.closed_by_us.items() if name.startswith(("student", "webhook"))}
         for object_id in sorted(
-            {offer.payment.stripe_object_id for offer in sim.offers} & closed - sim.missing_at_stripe
+            {offer.payment.stripe_object_id for offer in sim.offers} & closed - sim.missing_at_stripe - withdrawn
         ):
             intents = {object_id, sim.object(object_id).get("payment_intent")}
             declined = [c for c in sim.objects("charge") if c["payment_intent"] in intents and c["status"] == "failed"]
