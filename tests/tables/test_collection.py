@@ -208,6 +208,48 @@ def test_staff_charge_a_plan_at_most_once_a_day(tuition: Harness, student: Stude
     assert len(charges(tuition, of_plan)) == 2
 
 
+def item_of(w: Harness, table: str, key: str, item_id: str) -> dict[str, Any]:
+    return dict(w.tables.get_item(TableName=table, Key={key: {"S": item_id}})["Item"])
+
+
+@pytest.mark.parametrize("who", ["collector", "student"])
+def test_an_installment_is_not_paid_again_after_a_restore_of_the_plans_alone(
+    tuition: Harness, student: Student, who: str
+) -> None:
+    begun = announced(tuition, student)
+    before = item_of(tuition, "plans", "plan_id", begun["plan_id"])
+    pass_days(tuition, 4)
+    assert charges(tuition, begun) == [("2026-04-10", "succeeded")]
+    head = item_of(tuition, "plans", "plan_id", begun["plan_id"])
+    chain = {name: head[name] for name in ("records", "audit_head")}
+    tuition.tables.put_item(TableName="plans", Item={**before, **chain})
+    if who == "student":
+        assert pay(tuition, student, begun["plan_id"]).body["covers"] == [3]
+    pass_days(tuition, 20)
+    assert charges(tuition, begun) == [("2026-04-10", "succeeded")]
+    plan = read(tuition, student, begun["plan_id"])
+    assert (plan["received"], plan["status"], plan["schedule"][1]["state"]) == (2 * FIRST, "ACTIVE", "paid")
+
+
+@pytest.mark.parametrize("lost", ["everything", "the settlement"])
+def test_an_installment_is_not_paid_again_after_a_restore_of_the_payments_alone(
+    tuition: Harness, student: Student, lost: str
+) -> None:
+    begun = announced(tuition, student)
+    second = pay(tuition, student, begun["plan_id"]).body
+    before = item_of(tuition, "payments", "payment_id", second["payment_id"])
+    tuition.pay(second["payment_intent_id"])
+    tuition.deliver_all()
+    if lost == "everything":
+        tuition.tables.delete_item(TableName="payments", Key={"payment_id": {"S": second["payment_id"]}})
+    else:
+        tuition.tables.put_item(TableName="payments", Item=before)
+    pass_days(tuition, 24)
+    assert [status for _, status in charges(tuition, begun)] == ["succeeded"]
+    plan = read(tuition, student, begun["plan_id"])
+    assert (plan["received"], plan["status"], plan["schedule"][1]["state"]) == (2 * FIRST, "ACTIVE", "paid")
+
+
 def test_a_worker_collects_the_plans_of_a_task(tuition: Harness, student: Student) -> None:
     of_plan = announced(tuition, student)
     tuition.advance_time(DAY)

@@ -234,9 +234,12 @@ def test_recomputing_a_plan_follows_its_payments_after_a_restore(tuition: Harnes
     version = stored(plan_id).version
     ledger.recompute_plan(plan_id)
     assert stored(plan_id).version == version
-    tuition.tables.delete_item(TableName="payments", Key=keys.payment_key(second.payment_id))
-    assert ledger.recompute_plan(plan_id).existing_plan.covered == {1}
-    holds(plan_id)
+    third = on_tables.add_payment(plan_id, 3).existing
+    for payment in (second, third):
+        tuition.tables.delete_item(TableName="payments", Key=keys.payment_key(payment.payment_id))
+    assert ledger.recompute_plan(plan_id).existing_plan.covered == {1, 2}, "what was paid is not charged again"
+    assert {*stored(plan_id).parts} == {first.existing.payment_id, second.payment_id}
+    assert chain_problem(plan_id) is None
 
 
 def test_a_plan_that_nothing_shows_does_not_stop_its_payments(tuition: Harness, student: Student) -> None:

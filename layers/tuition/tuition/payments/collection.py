@@ -59,13 +59,14 @@ class Ordered(NamedTuple):
 def collect(plan_id: str, now: int, *, charging: bool) -> Counter[str]:
     """Take every step of a plan that is due `now` (epoch seconds by Stripe's clock), and count them by their names.
 
-    Without `charging` nothing is announced or charged. Raises `NotFound`, `StripeUnavailable` or `Contended`: what was
-    done until then stays, and the next run continues.
+    Without `charging` nothing is announced or charged. The plan is compared with its payments first, in case a restore
+    has separated them. Raises `NotFound`, `StripeUnavailable` or `Contended`: what was done until then stays, and the
+    next run continues.
     """
     taken: Counter[str] = Counter()
     last: tuple[Step, int] | None = None
-    for _ in range(MAX_STEPS):
-        state = ledger.load_plan(plan_id)
+    for number in range(MAX_STEPS):
+        state = ledger.load_plan(plan_id) if number else ledger.recompute_plan(plan_id)
         step = plan_steps.next_step(state.existing_plan, now, charging=charging)
         if step is None:
             break
@@ -91,8 +92,8 @@ def charge_now(plan_id: str, now: int, staff: str) -> Ordered:
 
     if not switches.load("collecting").on:
         raise Conflicted("Staff have stopped the charges of payment plans. Start them again first.")
-    for _ in range(MAX_STEPS):
-        state = ledger.load_plan(plan_id)
+    for number in range(MAX_STEPS):
+        state = ledger.load_plan(plan_id) if number else ledger.recompute_plan(plan_id)
         plan = state.existing_plan
         ordered_today = plan.facts.tries.get(f"now:{plan.terms.day_of(now)}")
         if ordered_today and ordered_today.answer:

@@ -54,6 +54,9 @@ def pay(plan_id: str, user_id: str, email: str, what: What) -> OpenedPayment:
             # Only what was open at the first look may be closed: otherwise two requests close each other's forever.
             may_close = frozenset(open_payments)
         if not open_payments:
+            current = ledger.recompute_plan(plan_id, state)  # a restore may have separated it from its payments
+            if current.existing_plan.version != state.existing_plan.version:
+                continue
             times = opening.attempt_times(state.enrollment, has_closed=has_closed)
             opened = open_payment(state, covers, Actor("request", user_id), email, times)
         else:

@@ -374,10 +374,12 @@ def commit_plan(before: PaymentState, change: PlanChange) -> PaymentState:
     return replace(after, plan=stored, lost_plan=False)
 
 
-def recompute_plan(plan_id: str) -> PaymentState:
-    """Compute the parts of a plan again from its payments, after a restore. A payment that is missing loses its part.
+def recompute_plan(plan_id: str, before: PaymentState | None = None) -> PaymentState:
+    """Compute the parts of a plan again from its payments: a restore may have separated them.
 
-    The part of a payment that was deleted after its retention period stays. Raises `NotFound` or `Contended`.
+    A payment that is missing loses its part. A part that shows money stays until its payment shows it again: what was
+    paid once must not be charged twice. So does that of a payment that was deleted after its retention period.
+    `before` is the state that the caller has just loaded. Raises `NotFound` or `Contended`.
     """
 
     def decide(state: PaymentState) -> PlanChange | None:
@@ -385,18 +387,20 @@ def recompute_plan(plan_id: str) -> PaymentState:
         items = queries.payments_by_id([*plan.parts])
         by_id = {payment.payment_id: payment for payment in queries.payments_of_plan(plan_id)}
         by_id |= {item.payment_id: mapping.payment_from_item(item) for item in items}
-        missing = [payment_id for payment_id in plan.parts if payment_id not in by_id]
+        unpaid = [payment_id for payment_id, part in plan.parts.items() if part.settled is None]
+        missing = [payment_id for payment_id in unpaid if payment_id not in by_id]
         after = plan
         for payment_id in set(missing) - set(queries.expired(missing)):
             after = after.without_payment(payment_id)
-        for payment in by_id.values():
-            after = after.with_payment(payment)
+        for payment_id, payment in by_id.items():
+            if payment.facts.settled or payment_id in unpaid or payment_id not in plan.parts:
+                after = after.with_payment(payment)
         if not state.lost_plan and state.with_plan(after) == state:
             return None
         entry = AuditEntry(timestamps.iso(clock.now()), f"parts:{plan.version}", "plan.recomputed", "reconcile")
         return PlanChange(after, entry)
 
-    return update_plan(plan_id, decide)
+    return update_plan(plan_id, decide, before=before)
 
 
 def _erased_plan_facts() -> "PlanFacts":
