@@ -216,18 +216,18 @@ def item_of(w: Harness, table: str, key: str, item_id: str) -> dict[str, Any]:
 def test_an_installment_is_not_paid_again_after_a_restore_of_the_plans_alone(
     tuition: Harness, student: Student, who: str
 ) -> None:
-    begun = announced(tuition, student)
-    before = item_of(tuition, "plans", "plan_id", begun["plan_id"])
+    of_plan = announced(tuition, student)
+    before = item_of(tuition, "plans", "plan_id", of_plan["plan_id"])
     pass_days(tuition, 4)
-    assert charges(tuition, begun) == [("2026-04-10", "succeeded")]
-    head = item_of(tuition, "plans", "plan_id", begun["plan_id"])
+    assert charges(tuition, of_plan) == [("2026-04-10", "succeeded")]
+    head = item_of(tuition, "plans", "plan_id", of_plan["plan_id"])
     chain = {name: head[name] for name in ("records", "audit_head")}
     tuition.tables.put_item(TableName="plans", Item={**before, **chain})
     if who == "student":
-        assert pay(tuition, student, begun["plan_id"]).body["covers"] == [3]
+        assert pay(tuition, student, of_plan["plan_id"]).body["covers"] == [3]
     pass_days(tuition, 20)
-    assert charges(tuition, begun) == [("2026-04-10", "succeeded")]
-    plan = read(tuition, student, begun["plan_id"])
+    assert charges(tuition, of_plan) == [("2026-04-10", "succeeded")]
+    plan = read(tuition, student, of_plan["plan_id"])
     assert (plan["received"], plan["status"], plan["schedule"][1]["state"]) == (2 * FIRST, "ACTIVE", "paid")
 
 
@@ -235,8 +235,8 @@ def test_an_installment_is_not_paid_again_after_a_restore_of_the_plans_alone(
 def test_an_installment_is_not_paid_again_after_a_restore_of_the_payments_alone(
     tuition: Harness, student: Student, lost: str
 ) -> None:
-    begun = announced(tuition, student)
-    second = pay(tuition, student, begun["plan_id"]).body
+    of_plan = announced(tuition, student)
+    second = pay(tuition, student, of_plan["plan_id"]).body
     before = item_of(tuition, "payments", "payment_id", second["payment_id"])
     tuition.pay(second["payment_intent_id"])
     tuition.deliver_all()
@@ -245,8 +245,8 @@ def test_an_installment_is_not_paid_again_after_a_restore_of_the_payments_alone(
     else:
         tuition.tables.put_item(TableName="payments", Item=before)
     pass_days(tuition, 24)
-    assert [status for _, status in charges(tuition, begun)] == ["succeeded"]
-    plan = read(tuition, student, begun["plan_id"])
+    assert [status for _, status in charges(tuition, of_plan)] == ["succeeded"]
+    plan = read(tuition, student, of_plan["plan_id"])
     assert (plan["received"], plan["status"], plan["schedule"][1]["state"]) == (2 * FIRST, "ACTIVE", "paid")
 
 
@@ -259,25 +259,27 @@ def test_a_worker_collects_the_plans_of_a_task(tuition: Harness, student: Studen
     assert tuition.collect()["failed"] == ["pln_unknown: There is no such plan."]
 
 
-def test_the_method_is_asked_for_before_a_notice_if_no_event_has_told_it(tuition: Harness, student: Student) -> None:
-    begun = dict(begin(tuition, student).body)
-    tuition.pay(begun["payment_intent_id"])
+def test_the_method_is_asked_for_before_a_notice_if_no_event_has_reported_it(
+    tuition: Harness, student: Student
+) -> None:
+    of_plan = dict(begin(tuition, student).body)
+    tuition.pay(of_plan["payment_intent_id"])
     tuition.advance_stripe(3)
     for event in tuition.new_events():
         if event["type"] == "payment_intent.succeeded":
             tuition.deliver(event)
-    assert read(tuition, student, begun["plan_id"])["payment_method"] is None
+    assert read(tuition, student, of_plan["plan_id"])["payment_method"] is None
     pass_days(tuition, 24)
-    plan = read(tuition, student, begun["plan_id"])
+    plan = read(tuition, student, of_plan["plan_id"])
     assert (plan["payment_method"] is not None, plan["next"]["needs_you"]) == (True, None)
 
 
 def test_an_event_of_a_method_that_comes_twice_is_recorded_once(tuition: Harness, student: Student) -> None:
-    begun = started(tuition, student)
-    method = steps(tuition, student, begun)
+    of_plan = started(tuition, student)
+    method = steps(tuition, student, of_plan)
     tuition.at_stripe("POST", f"/_sim/payment_methods/{method}", card={"exp_month": 12, "exp_year": 2031})
     (event,) = [one for one in tuition.new_events() if one["type"] == "payment_method.automatically_updated"]
     for _ in range(3):
         assert tuition.deliver(event).body["outcome"] == "applied"
-    records = [one["event_id"] for one in tuition.audit_trail(begun["plan_id"]) if event["id"] in one["event_id"]]
+    records = [one["event_id"] for one in tuition.audit_trail(of_plan["plan_id"]) if event["id"] in one["event_id"]]
     assert records == [event["id"]]

@@ -237,7 +237,7 @@ def test_recomputing_a_plan_follows_its_payments_after_a_restore(tuition: Harnes
     third = on_tables.add_payment(plan_id, 3).existing
     for payment in (second, third):
         tuition.tables.delete_item(TableName="payments", Key=keys.payment_key(payment.payment_id))
-    assert ledger.recompute_plan(plan_id).existing_plan.covered == {1, 2}, "what was paid is not charged again"
+    assert ledger.recompute_plan(plan_id).existing_plan.covered == {1, 2}, "a paid installment is not charged again"
     assert {*stored(plan_id).parts} == {first.existing.payment_id, second.payment_id}
     assert chain_problem(plan_id) is None
 

@@ -76,8 +76,8 @@ def repeated_try_takes_the_newest_method(patch: Patch) -> None:
 
     def answer(plan: Plan, now: int, *, charging: bool) -> Any:
         step = real(plan, now, charging=charging)
-        if isinstance(step, plan_steps.Repeat):
-            return replace(step, attempt=replace(step.attempt, method=plan_methods.chosen(plan)))
+        if isinstance(step, plan_steps.ReadAnswer):
+            return plan_steps.Repeat(step.occasion, replace(step.attempt, method=plan_methods.chosen(plan)))
         return step
 
     patch.setattr(plan_steps, "_answer", answer)
@@ -211,7 +211,7 @@ BY_TEST: dict[Callable[[Patch], None], Callable[[], None]] = {
         test_plan.test_a_retry_of_a_request_has_the_same_ids_and_another_request_has_others
     ),
     repeated_try_takes_the_newest_method: (
-        test_plan_steps.test_a_try_without_an_answer_is_repeated_under_its_own_key_and_method_before_any_other
+        test_plan_steps.test_a_try_that_was_killed_is_not_repeated_with_a_method_that_the_student_has_left
     ),
     declines_of_a_closed_payment_are_forgotten: (
         test_plan_steps.test_the_advice_not_to_try_again_outlives_the_payment_that_it_was_given_for

@@ -77,7 +77,11 @@ CASES: dict[plan_explanation.Reason, tuple[Callable[[], Story], str, str]] = {
         "1 of 4 are paid. Your bank is processing the next.",
         "a bank is processing the next.",
     ),
-    "complete": (lambda: running(until="2026-05-01"), "because nothing of your payment plan is left to pay.", "left"),
+    "complete": (
+        lambda: running(until="2026-05-01"),
+        "because nothing of your payment plan is left to pay.",
+        "left to pay",
+    ),
     "paused": (
         paused,
         "You are enrolled in Data Professional, because you pay in installments. The school has",

@@ -12,7 +12,7 @@ from tuition.core.facts import Facts, Settled
 from tuition.core.limits import Limits
 from tuition.core.payment_state import PaymentState
 from tuition.core.plan_facts import Answer, Method, PlanFacts, Try
-from tuition.core.plan_steps import Announce, Close, Create, ReadAnswer, Repeat, Tick, next_step, wake_at
+from tuition.core.plan_steps import Announce, Charge, Close, Create, ReadAnswer, Repeat, Tick, next_step, wake_at
 
 
 def running(*outcomes: Outcome, until: str = "2026-01-31", **fields: object) -> Story:
@@ -409,7 +409,7 @@ def test_an_answer_without_a_charge_blocks_the_method_as_a_decline_does() -> Non
     assert plan_methods.blocks(blocked, 4, "pm_1") == [(story.now, "do_not_try_again")]
 
 
-@pytest.mark.parametrize("staff", ["accept it", "give it back"])
+@pytest.mark.parametrize("staff", ["accept it", "refund it"])
 def test_money_of_another_amount_stops_the_charges_until_staff_decide(staff: str) -> None:
     story = running(until="2026-02-27")
     payment_id = story.create(2)

@@ -162,13 +162,13 @@ class PlanBasis:
         is_decided = any(one.refund != "none" for one in self.decided("withdraw", "close"))
         return not is_decided and any(part.withdrawn and part.requested for part in self.parts.values())
 
-    # --- money that nobody has decided about ---
+    # --- money without a decision ---
 
     @cached_property
     def differing(self) -> Mapping[str, int]:
         """When payments settled for another amount than was asked, by their id, while the money is here.
 
-        Nothing more is charged until staff accept the amount or give it back.
+        Nothing more is charged until staff accept the amount or refund it.
         """
         return {
             key: part.settled_at or 0

@@ -1,7 +1,6 @@
 """Why a plan gives access or not, in words for staff and for the student. The rules are in `core/plan.py`."""
 
 from collections.abc import Mapping
-from datetime import date
 from typing import Literal
 
 from tuition.core import plan_schedule, timestamps
@@ -135,10 +134,10 @@ def _filled(text: str, plan: Plan, until: str, contact: str) -> str:
         count=len(plan.terms.amounts),
         number=seq,
         amount=plan.terms.amount_of((seq,)) if seq else "",
-        due=_written(due) if due else "its day",
-        through=_written(through) if through else "the end of its period",
+        due=timestamps.in_words(due) if due else "its day",
+        through=timestamps.in_words(through) if through else "the end of its period",
         give_up=plan.terms.give_up_days,
-        until=until.format(day=_written(last)) if last else "",
+        until=until.format(day=timestamps.in_words(last)) if last else "",
     )
 
 
@@ -146,9 +145,3 @@ def _access_until(plan: Plan) -> str | None:
     """Return the last day of access of a late plan if nothing is paid."""
     ends = [one for one in plan_schedule.ahead(plan) if one.name == "grace_over"]
     return timestamps.day_after(plan.terms.day_of(ends[0].at), -1) if ends else None
-
-
-def _written(day: str) -> str:
-    """Write a day: `29 December 2026`."""
-    parsed = date.fromisoformat(day)
-    return f"{parsed.day} {parsed:%B %Y}"

@@ -86,6 +86,12 @@ def day_after(day: str, days: int = 1) -> str:
     return (date.fromisoformat(day) + timedelta(days=days)).isoformat()
 
 
+def in_words(day: str) -> str:
+    """Write a day in English: `29 December 2026`."""
+    parsed = date.fromisoformat(day)
+    return f"{parsed.day} {parsed:%B %Y}"
+
+
 def is_day(text: object) -> bool:
     """Whether a text is a day such as `2026-11-23`."""
     try:

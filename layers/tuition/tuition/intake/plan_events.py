@@ -86,7 +86,7 @@ EVENT_TYPES: Mapping[str, Read] = {
 
 
 class Applied(NamedTuple):
-    """What came of an event. `is_new`: it changed a plan, or has its first record.
+    """The result of an event. `is_new`: it changed a plan, or has its first record.
 
     `foreign`: its customer is not one of ours. `not_found`: no plan of the user is about its payment method.
     """

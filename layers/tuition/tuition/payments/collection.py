@@ -199,7 +199,7 @@ class _Collector:
         return None
 
     def _learned_method(self) -> bool:
-        """Sync the first payment if no event has told with what it was paid. Return whether the plan has changed."""
+        """Sync the first payment if no event has reported its payment method. Return whether the plan has changed."""
         plan = self._plan
         unknown = [key for key, part in plan.parts.items() if part is plan.first_payment and part.method is None]
         for payment_id in unknown:
