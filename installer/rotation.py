@@ -34,10 +34,18 @@ _DOCUMENTS = ("invoices", "credit_notes")
 READS = {
     "default": (*_SYNC, *_DOCUMENTS, "customers", "products", "setup_intents"),
     "refunds": (*_SYNC, *_DOCUMENTS, "customers", "events"),
-    "webhook": (*_SYNC, "credit_notes"),
+    "webhook": (*_SYNC, "credit_notes", "setup_intents"),
     "reconcile": (
         *_SYNC,
-        *("credit_notes", "customers", "events", "radar/early_fraud_warnings", "balance_transactions", "payouts"),
+        *(
+            "setup_intents",
+            "credit_notes",
+            "customers",
+            "events",
+            "radar/early_fraud_warnings",
+            "balance_transactions",
+            "payouts",
+        ),
     ),
 }
 """The lists at Stripe that the functions of each group read. Saved payment methods are listed by customer only."""

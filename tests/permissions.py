@@ -343,10 +343,11 @@ STRIPE_PERMISSIONS: dict[str, dict[str, str]] = {
     "refunds": _CLOSE
     | {"refunds": "write", "customers": "write", "disputes": "write", "invoices": "read", "credit_notes": "read"}
     | {"events": "read"},
-    "webhook": _CLOSE | {"credit_notes": "write", "payment_methods": "read"},
+    "webhook": _CLOSE | {"credit_notes": "write", "setup_intents": "write", "payment_methods": "read"},
     "reconcile": _CLOSE
     | {"refunds": "write", "events": "read", "radar/early_fraud_warnings": "read", "balance_transactions": "read"}
-    | {"payouts": "read", "credit_notes": "write", "customers": "write", "payment_methods": "read"},
+    | {"payouts": "read", "credit_notes": "write", "customers": "write", "payment_methods": "read"}
+    | {"setup_intents": "write"},
 }
 """The permissions at Stripe that a restricted key of each group needs. `docs/setup.md` lists the same."""
 _EXPANDED = {"latest_charge": "charges", "promotion_code": "promotion_codes", "coupon": "coupons"}

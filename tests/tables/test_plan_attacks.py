@@ -1,4 +1,4 @@
-"""Attacks on payment plans: access without paying, charges that no student agreed to, forged and endless input."""
+"""Attacks on payment plans: access without paying, charges without agreement, forged and endless input."""
 
 import json
 from collections.abc import Iterator
@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
-from tests.harness import Harness, Student
+from tests.acceptance import ACCEPTANCE
+from tests.harness import PAGE, Harness, Student
+from tests.limits import set_limits
 from tests.plan_calls import FIRST, call, offer_plans, pay, read, set_up, started
 from tests.tables.test_collection import DAY, announced, charges, pass_days, steps
-from tests.tables.test_plans import cancel, choose
+from tests.tables.test_plans import cancel, choose, problem
 from tests.tables.test_withdrawals import DECIDE, set_region
 from tuition import settings
 from tuition.core import timestamps
@@ -27,22 +29,22 @@ def _offered(monkeypatch: pytest.MonkeyPatch, tuition: Harness) -> Iterator[None
 def test_a_withdrawal_in_the_eu_from_a_plan_paid_by_debit_is_refunded_when_staff_approve(
     tuition: Harness, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    of_plan = started(tuition, student, "pm_usBankAccount_success")
+    opened = started(tuition, student, "pm_usBankAccount_success")
     tuition.advance_time(6 * DAY)
     tuition.deliver_all()
-    tuition.pay(pay(tuition, student, of_plan["plan_id"]).body["payment_intent_id"])
+    tuition.pay(pay(tuition, student, opened["plan_id"]).body["payment_intent_id"])
     tuition.deliver_all()
     set_region(monkeypatch, "EU")
     for body in ({"withdrawal": True, "name": "Ada"}, {}):
-        assert cancel(tuition, student, of_plan["plan_id"], **body).body["grants_access"] is False
+        assert cancel(tuition, student, opened["plan_id"], **body).body["grants_access"] is False
     tuition.collect()
-    assert read(tuition, student, of_plan["plan_id"])["refunded"] == 0
-    (request,) = tuition.payment(of_plan["payment_id"]).requests
+    assert read(tuition, student, opened["plan_id"])["refunded"] == 0
+    (request,) = tuition.payment(opened["payment_id"]).requests
     assert request.state == "awaiting_approval"
-    ids = {"payment_id": of_plan["payment_id"], "request_id": request.id}
+    ids = {"payment_id": opened["payment_id"], "request_id": request.id}
     assert tuition.admin(admin, DECIDE, {"decision": "approve"}, **ids).status == 200
     pass_days(tuition, 1)
-    assert read(tuition, student, of_plan["plan_id"])["refunded"] == 2 * FIRST
+    assert read(tuition, student, opened["plan_id"])["refunded"] == 2 * FIRST
 
 
 FORGED: dict[str, dict[str, Any]] = {
@@ -60,8 +62,8 @@ def test_an_object_with_forged_metadata_belongs_to_no_plan_and_is_quarantined(
     tuition: Harness, student: Student, name: str
 ) -> None:
     other, change = Student(f"other-{student.sub}"), dict(FORGED[name])
-    of_plan = started(tuition, other)
-    metadata = tuition.at_stripe("GET", f"/v1/payment_intents/{of_plan['payment_intent_id']}")["metadata"]
+    opened = started(tuition, other)
+    metadata = tuition.at_stripe("GET", f"/v1/payment_intents/{opened['payment_intent_id']}")["metadata"]
     user_id = other.sub if "covers" in change else student.sub
     forged = {**metadata, "payment_id": f"pay_of{student.sub.replace('-', '')}", "user_id": user_id}
     forged |= {key: change.pop(key) for key in ("covers", "plan") if key in change}
@@ -70,7 +72,7 @@ def test_an_object_with_forged_metadata_belongs_to_no_plan_and_is_quarantined(
     intent = tuition.at_stripe("POST", "/v1/payment_intents", amount=str(FIRST), currency="usd", **params)
     tuition.pay(intent["id"])
     assert {one.status for one in tuition.deliver_all()} == {200}
-    assert read(tuition, other, of_plan["plan_id"])["received"] == FIRST
+    assert read(tuition, other, opened["plan_id"])["received"] == FIRST
     assert tuition.enrollment(student) is None
     assert list(queries.payments_of_user(student.sub)) == []
 
@@ -79,18 +81,39 @@ def test_an_object_with_forged_metadata_belongs_to_no_plan_and_is_quarantined(
 def test_a_method_that_began_to_be_set_up_before_the_charge_failed_is_new(
     tuition: Harness, student: Student, by: str
 ) -> None:
-    of_plan = announced(tuition, student)
-    steps(tuition, student, of_plan, "insufficient_funds")
+    opened = announced(tuition, student)
+    steps(tuition, student, opened, "insufficient_funds")
     tuition.advance_time(DAY - 60)
-    assert call(tuition, student, "POST", of_plan["plan_id"], "payment-method", {}).status == 201
+    assert call(tuition, student, "POST", opened["plan_id"], "payment-method", {}).status == 201
     for _ in range(2):
         tuition.advance_time(60)
         tuition.collect()
-    method = set_up(tuition, student, of_plan["plan_id"])
+    method = set_up(tuition, student, opened["plan_id"])
     if by == "webhook":
         tuition.deliver_all()
     else:
-        assert choose(tuition, student, of_plan["plan_id"], method).status == 200
+        assert choose(tuition, student, opened["plan_id"], method).status == 200
     tuition.advance_time(60)
     tuition.collect()
-    assert [status for _, status in charges(tuition, of_plan)] == ["failed", "succeeded"]
+    assert [status for _, status in charges(tuition, opened)] == ["failed", "succeeded"]
+
+
+def test_cards_cannot_be_tested_by_setting_them_up(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan_id = started(tuition, student)["plan_id"]
+    set_limits(monkeypatch, declines_per_hour=2)
+    setup = call(tuition, student, "POST", plan_id, "payment-method", {}).body["setup_intent_id"]
+    params = {"payment_method": "pm_card_chargeDeclined", "return_url": PAGE, **ACCEPTANCE}
+    codes = []
+    for _ in range(4):
+        confirmed = tuition.at_stripe("POST", f"/v1/setup_intents/{setup}/confirm", may_be_refused=True, **params)
+        codes.append(confirmed["error"]["code"])
+        events = tuition.new_events()
+        for event in [*events, *events]:
+            assert tuition.deliver(event).status == 200
+    assert codes == ["card_declined"] * 3 + ["setup_intent_unexpected_state"]
+    for response in (call(tuition, student, "POST", plan_id, "payment-method", {}), pay(tuition, student, plan_id)):
+        assert problem(response) == (429, "too-many-requests")
+    tuition.advance_time(3700)
+    assert set_up(tuition, student, plan_id)

@@ -15,9 +15,10 @@ from tuition.core.payment_state import PaymentState
 from tuition.core.plan import Plan
 from tuition.core.plan_facts import Method, PlanFacts
 from tuition.core.stripe_json import object_id, optional_id, text, timestamp
-from tuition.storage import ledger, queries
+from tuition.storage import ledger, limits, queries
 from tuition.storage.ledger import PlanChange
 from tuition.stripe_gateway import client as stripe_client
+from tuition.stripe_gateway import closing
 
 
 class MethodEvent(NamedTuple):
@@ -121,12 +122,29 @@ def apply(event: Mapping[str, Any]) -> Applied:
             return PlanChange(after, entry)
 
         is_new |= ledger.update_plan(plan.plan_id, change).existing_plan.version != plan.version
+    if is_applied and parsed.type == "setup_intent.setup_failed":
+        _limit_tries(parsed, pointer.user_id)
     return Applied("applied" if is_applied else "not_found", is_new)
 
 
 def _is_recorded(plan_id: str, event_id: str) -> bool:
     """Whether the plan has a record of an event that changes nothing, such as a setup that failed."""
     return any(record["event_id"] == event_id for record in queries.audit_trail(plan_id))
+
+
+def _limit_tries(event: MethodEvent, user_id: str) -> None:
+    """Count a method that was refused as a decline, and cancel its SetupIntent if cards may be tested with it.
+
+    The browser sets up methods directly with Stripe, where our rate limit does not apply.
+    """
+    used = limits.count_decline(user_id, event.event_id, event.at)
+    if not closing.wait_to_try_again(used):
+        return
+    try:
+        stripe_client.cancel_setup_intent(object_id(event.obj, "id"))
+    except StripeRefused as refused:
+        if refused.code not in ("setup_intent_unexpected_state", "resource_missing"):
+            raise
 
 
 def parse(event: Mapping[str, Any]) -> MethodEvent | None:

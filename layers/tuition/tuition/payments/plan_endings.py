@@ -153,7 +153,7 @@ def _refund_all(state: PaymentState, reason: str | None) -> PaymentState:
             closing.close(PaymentRef(payment_id, plan.user_id, plan.product))
         except (*refunds.STRIPE_FAILURES, Contended) as error:
             logger.warning("a payment of a withdrawn plan was not closed", payment_id=payment_id, error=str(error))
-    plan = ledger.load_plan(plan.plan_id).existing_plan  # a payment that was to be closed may have been paid
+    plan = ledger.load_plan(plan.plan_id).existing_plan  # a payment may have been paid while it was closed
     for payment_id in [key for key, part in plan.parts.items() if key in plan.money_due or part.refunding]:
         ref = PaymentRef(payment_id, plan.user_id, plan.product)
         try:

@@ -21,6 +21,7 @@ from tuition.core.errors import (
     RegionNotOffered,
     StripeRefused,
     StripeUnavailable,
+    TooManyRequests,
     UnknownOffer,
 )
 from tuition.core.facts import Kind
@@ -36,7 +37,7 @@ from tuition.settings import settings
 from tuition.storage import ledger, limits
 from tuition.storage.ledger import PlanChange
 from tuition.stripe_gateway import client as stripe_client
-from tuition.stripe_gateway import resolve
+from tuition.stripe_gateway import closing, resolve
 
 MAX_TRACKS = 10
 """The tracks that a member begins. Each has an enrollment, and all are written in one transaction."""
@@ -131,10 +132,15 @@ class Setup(NamedTuple):
 def begin_method(plan_id: str, user_id: str) -> Setup:
     """Return a SetupIntent to set up another payment method for a plan; the same one until it is used.
 
-    Raises `NotFound`, `PlanNotPayable`, `Conflicted` (the customer was deleted at Stripe), `TooManyRequests`,
-    `StripeUnavailable`.
+    Raises `NotFound`, `PlanNotPayable`, `Conflicted` (the customer was deleted at Stripe), `TooManyRequests` (also
+    after too many declines), `StripeUnavailable`.
     """
     state = _with_method(plan_id, user_id)
+    wait_s = closing.wait_to_try_again(state.limits)
+    if wait_s:
+        raise TooManyRequests(
+            "Too many payment methods were declined. Wait, then set up another one.", retry_after_s=wait_s
+        )
     customer = _customer(state)
     plan = state.existing_plan
     params = {

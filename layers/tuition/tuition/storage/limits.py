@@ -1,7 +1,7 @@
 """Count what a user asks of Stripe without committing anything: one conditional update before Stripe is asked.
 
-Every container counts in the user's one item, so a bound holds for all of them together. Declines are counted in the
-ledger's transactions, payments on the enrollment.
+Every container counts in the user's one item, so a bound holds for all of them together. Declines of
+payments are counted in the ledger's transactions, payments on the enrollment.
 """
 
 import hashlib
@@ -57,6 +57,30 @@ def take_request(user_id: str, loaded: Limits, requests: int = 1) -> None:
         except ItemBusy:
             continue
     raise Contended("You sent many requests at once. Try again.")
+
+
+def count_decline(user_id: str, key: str, at: int) -> Limits:
+    """Count a decline that belongs to no payment, by its id, at a time (epoch seconds). Return the limits after it.
+
+    Counting it again changes nothing. Raises `Contended`.
+    """
+    for _ in retry.attempts(retry.LIMITS):
+        raw = dynamodb.batch_get({LimitsItem: [keys.limits_key(user_id)]})[LimitsItem]
+        loaded = mapping.limits_from_raw(raw[0]) if raw else NO_LIMITS
+        after = loaded.with_declines({key: at}, int(clock.now()))
+        if key not in {entry.partition(":")[2] for entry in after.declines - loaded.declines}:
+            return loaded
+        values: Item = {":declines": {"SS": sorted(after.declines)}}
+        as_loaded = "attribute_not_exists(declines)"
+        if loaded.declines:
+            as_loaded = "declines = :loaded"
+            values[":loaded"] = {"SS": sorted(loaded.declines)}
+        try:
+            _update(user_id, "declines = :declines", as_loaded, values)
+            return after
+        except (ConditionFailed, ItemBusy):
+            continue
+    raise Contended("The limits of this user are being changed by other requests. Try again.")
 
 
 def begin_code(user_id: str, text: str, loaded: Limits) -> CodeLookup:

@@ -209,6 +209,11 @@ def retrieve_setup_intent(setup_intent_id: str) -> Answer:
     return _ask(lambda c, o: c.v1.setup_intents.retrieve(setup_intent_id, {}, o))
 
 
+def cancel_setup_intent(setup_intent_id: str) -> Answer:
+    """Cancel a SetupIntent: https://docs.stripe.com/api/setup_intents/cancel."""
+    return _ask(lambda c, o: c.v1.setup_intents.cancel(setup_intent_id, {}, o), _fresh_key())
+
+
 def list_setup_intents(customer_id: str, method_id: str) -> Answer:
     """List the newest hundred SetupIntents of a customer with one method: https://docs.stripe.com/api/setup_intents/list."""
     params: Any = {"customer": customer_id, "payment_method": method_id, "limit": 100}
