@@ -11,7 +11,7 @@ from typing import Any
 from tuition.core import catalog
 from tuition.core.errors import Contended, MethodInUse, NotFound, StripeRefused, StripeUnavailable, Unprocessable
 from tuition.core.refs import Customer
-from tuition.core.stripe_json import MAX_ID_LENGTH
+from tuition.core.stripe_json import MAX_ID_LENGTH, optional_id
 from tuition.settings import settings
 from tuition.storage import ledger, limits, queries
 from tuition.storage.queries import Cursor
@@ -57,6 +57,14 @@ def create(user_id: str, email: str, generation: int) -> Customer:
             if not answer.object.get("deleted"):
                 return Customer(user_id, answer.object["id"], candidate, email)
     raise StripeUnavailable("No customer could be created at Stripe. Try again.", 502)
+
+
+def of_intent(user_id: str, intent_id: str) -> Customer | None:
+    """Return the customer whose payment an intent is, after a restore has lost our record; None if Stripe has none."""
+    customer_id = optional_id(stripe_client.retrieve_intent(intent_id).object, "customer")
+    if customer_id is None or stripe_client.retrieve_customer(customer_id).object.get("deleted"):
+        return None
+    return Customer(user_id, customer_id, generation=1, email=None)
 
 
 def send_email(customer: Customer, email: str) -> None:

@@ -172,13 +172,27 @@ def open_payment(
     `state` is that of `ledger.load_plan`, and the caller has made sure that no other payment of the plan is open. Its
     customer is replaced if it is missing at Stripe. `email` is the student's verified address, if they are here; the
     address that Stripe was sent last otherwise. None: the plan has moved, or its next number is spent. Load it again.
-    Raises `StripeRefused`, `StripeUnavailable` and `AmountTooSmall`.
+    Raises `StripeRefused`, `StripeUnavailable` and `AmountTooSmall`; `NotFound` if Stripe has no customer any more, and
+    the student is not here.
     """
     plan = state.existing_plan
     stored = ledger.load_customer(plan.user_id)[0]
     if stored is None:
-        raise NotFound("The student of this plan has no customer at Stripe.")
+        lost = _lost_customer(plan, email)
+        return _open_for(lost, lost, state, covers, actor, email, attempt_times)
     return _open_for(stored, None, state, covers, actor, email or stored.email, attempt_times)
+
+
+def _lost_customer(plan: Plan, email: str | None) -> Customer:
+    """Return the customer who paid this plan, of whom a restore has lost our record."""
+    payment_id = next((key for key, part in plan.parts.items() if part is plan.first_payment), "")
+    first = ledger.load(PaymentRef(payment_id, plan.user_id, plan.product)).payment
+    customer = customers.of_intent(plan.user_id, first.intent) if first and first.intent else None
+    if customer:
+        return customer
+    if email is None:
+        raise NotFound("The student of this plan has no customer at Stripe.")
+    return customers.create(plan.user_id, email, generation=1)
 
 
 def _open_for(
