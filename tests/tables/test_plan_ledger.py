@@ -1,5 +1,6 @@
 """Plans in the ledger: one transaction for a payment, its plan and its enrollments, and the plan's own chain."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -9,20 +10,26 @@ from tests import plans as on_tables
 from tests.harness import Harness, Student
 from tests.plans import FOUR, MEMBERSHIP, MONTHLY
 from tuition import clock
-from tuition.core import audit, catalog, recorded_plan_facts, timestamps
+from tuition.core import audit, catalog, plan_schedule, recorded_plan_facts, timestamps
 from tuition.core.audit import AuditEntry
 from tuition.core.enrollment import Enrollment
 from tuition.core.errors import NotFound
 from tuition.core.facts import Charge, Dispute, Facts, Settled
 from tuition.core.payment_state import PaymentState
 from tuition.core.plan import Plan
-from tuition.core.plan_facts import Method, PlanFacts
+from tuition.core.plan_facts import Announced, Answer, Method, PlanFacts, Try
 from tuition.core.plan_parts import part_of
+from tuition.payments import plans
 from tuition.storage import dynamodb, keys, ledger, mapping, queries
 from tuition.storage.items import EnrollmentItem, PlanItem
 from tuition.storage.ledger import AlreadyRecorded, Change, PlanChange, VersionConflict
 from tuition.stripe_gateway import sync
 
+MB, ITEM = 1024 * 1024, 400 * 1024
+"""A transaction has at most 4 MB and 100 writes, an item 400 KB.
+
+Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+"""
 ACTION = AuditEntry("2026-11-23T00:00:00.000Z", "evt", "test", "webhook")
 
 
@@ -279,28 +286,60 @@ def test_a_membership_has_an_enrollment_of_its_own_and_gives_access_to_each_trac
     holds(plan_id)
 
 
-def test_a_member_with_ten_tracks_whose_payment_changes_fits_into_one_transaction(
-    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def member_with_ten_tracks(user_id: str, patch: pytest.MonkeyPatch) -> tuple[PaymentState, list[str]]:
+    """Return the state of a membership with the most tracks that one begins, and their codes."""
     one = catalog.tracks()["DP"]
-    tracks = {f"T{number}": replace(one, track=f"T{number}") for number in range(10)}
-    monkeypatch.setattr(catalog, "tracks", lambda: tracks)
-    state = paid(student.sub, MONTHLY)
-    plan_id = state.existing_plan.plan_id
-    on_tables.merge(plan_id, PlanFacts(tracks=dict.fromkeys(tracks, 1)), "tracks", *tracks)
-    sizes: list[int] = []
+    tracks = {f"T{number}": replace(one, track=f"T{number}") for number in range(plans.MAX_TRACKS)}
+    patch.setattr(catalog, "tracks", lambda: tracks)
+    state = paid(user_id, MONTHLY)
+    on_tables.merge(state.existing_plan.plan_id, PlanFacts(tracks=dict.fromkeys(tracks, 1)), "tracks", *tracks)
+    return state, [*tracks]
+
+
+def transactions(patch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Return a list to which every transaction adds the number of its writes and its size in bytes."""
+    sizes: list[tuple[int, int]] = []
     real = dynamodb.call
 
     def call(operation: Any, **params: Any) -> Any:
-        sizes.extend([len(params["TransactItems"])] if operation == "transact_write_items" else [])
+        if operation == "transact_write_items":
+            sizes.append((len(params["TransactItems"]), len(json.dumps(params["TransactItems"]))))
         return real(operation, **params)
 
-    monkeypatch.setattr(dynamodb, "call", call)
+    patch.setattr(dynamodb, "call", call)
+    return sizes
+
+
+def test_a_member_with_ten_tracks_whose_payment_changes_fits_into_one_transaction(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, tracks = member_with_ten_tracks(student.sub, monkeypatch)
+    sizes = transactions(monkeypatch)
     declined = {f"ch_{student.sub}{number:03}": Charge("failed", 2900, number) for number in range(90)}
     lost = Facts(disputes={"du_1": Dispute(1, "lost", 2900, 5, "fraudulent")}, charges=declined)
     ledger.update(state.existing.ref, lambda s: Change(s.existing.merged(lost), replace(ACTION, event_id="evt_lost")))
     assert [enrollment(student.sub, track).status for track in tracks] == ["SUSPENDED"] * 10
-    assert sizes == [ledger.MAX_WRITES]
+    ((writes, size),) = sizes
+    assert (writes, size < 4 * MB - 3 * ITEM) == (ledger.MAX_WRITES, True), "payment, plan and record at their limits"
+
+
+def test_the_unpaid_period_of_a_member_with_ten_tracks_ends_their_access_in_one_transaction(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, tracks = member_with_ten_tracks(student.sub, monkeypatch)
+    plan_id, now = state.existing_plan.plan_id, int(clock.now())
+    due = plan_schedule.due_day(state.existing_plan, 2) or ""
+    tried = Try(at=MONTHLY.start_of(due), payment_id="pay_2", seq=2, method="pm_1", answer=Answer(now, code="declined"))
+    facts = PlanFacts(announced={Announced(2, due).key: now}, tries={f"day:{due}": tried})
+    on_tables.merge(plan_id, facts, "tried")
+    sizes = transactions(monkeypatch)
+    over = MONTHLY.start_of(timestamps.day_after(due, MONTHLY.grace_days))
+    on_tables.merge(plan_id, PlanFacts(observed=over), f"tick:{over}")
+    assert stored(plan_id).close_reason == "lapsed"
+    assert [enrollment(student.sub, track).status for track in tracks] == ["WITHDRAWN"] * 10
+    ((writes, size),) = sizes
+    assert (writes < ledger.MAX_WRITES, size < 4 * MB - 2 * ITEM) == (True, True)
+    holds(plan_id)
     holds(plan_id)
 
 

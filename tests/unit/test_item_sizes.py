@@ -4,7 +4,20 @@ import zoneinfo
 from dataclasses import replace
 from typing import Any
 
-from tuition.core import attention, audit, books, consent, offers, recorded_facts, refund_request, stripe_json
+from tuition.core import (
+    attention,
+    audit,
+    books,
+    consent,
+    offers,
+    plan_attention,
+    plan_facts,
+    plan_parts,
+    recorded_facts,
+    refund_request,
+    stripe_json,
+    timestamps,
+)
 from tuition.core import facts as core_facts
 from tuition.core.audit import AuditEntry, Record
 from tuition.core.enrollment import MAX_PAST_STANDINGS, Enrollment
@@ -14,6 +27,7 @@ from tuition.core.facts import (
     Balance,
     BalanceTransaction,
     Charge,
+    Closed,
     Comparison,
     CreditNote,
     Dispute,
@@ -28,7 +42,8 @@ from tuition.core.money import Money
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
 from tuition.core.plan import Plan
-from tuition.core.plan_terms import PlanTerms
+from tuition.core.plan_facts import Announced, Answer, Method, PlanDecision, PlanFacts, Try
+from tuition.core.plan_terms import MAX_PERIODS, PlanTerms
 from tuition.core.refs import PaymentRef
 from tuition.core.refund_request import RefundRequest
 from tuition.core.stripe_json import MAX_AMOUNT
@@ -123,6 +138,61 @@ def largest_terms() -> PlanTerms:
         every="2 weeks", consent_version=f"{consent.WORDING}-{'0' * 10}", agreed_at=2**33,
         zone=max(zoneinfo.available_timezones(), key=len),
     )  # fmt: skip
+
+
+def largest_plan() -> Plan:
+    """Return a membership of 20 years at all its limits. What Stripe names has its longest id."""
+    code, pm = "c" * 40, "pm_" + "0" * 24
+    terms = replace(largest_terms(), amounts=(MAX_AMOUNT,), endless=True)
+    plan = Plan(
+        plan_id="pln_" + "a" * 24, user_id=STAFF, track=None, membership="m" * 20, attempt=99, terms=terms,
+        created_at=TIME, updated_at=TIME,
+    )  # fmt: skip
+    charges = {
+        f"ch_{n:024}": Charge(
+            "failed", 1, n, "us_bank_account", code=code, advice="do_not_try_again", payment_method=pm
+        )
+        for n in range(3 * plan_parts.MAX_DECLINES)
+    }
+    refunds_ = {f"re_{n:024}": Refund("failed", 1, n, "requested_by_customer", f"rr_{n:020}") for n in range(3)}
+    paid = replace(
+        largest_payment(),
+        plan=plan.plan_id,
+        facts=Facts(settled=Settled(MAX_AMOUNT, "usd", 2**33), charges=charges, refunds=refunds_),
+        requests=(),
+    )
+    closed = replace(paid, facts=Facts(closed=Closed(1, "intent", "abandoned"), charges=charges))
+    for number in range(1, MAX_PERIODS + 3 * plan_parts.MAX_CLOSED):
+        payment = paid if number <= MAX_PERIODS else closed
+        name = f"pay_{number:024}"
+        plan = plan.with_payment(replace(payment, payment_id=name, attempt=number, covers=(min(number, MAX_PERIODS),)))
+    facts = PlanFacts(tracks={"t" * 18 + f"{n:02}": 2**33 for n in range(10)}, observed=2**33)
+    for n in range(3 * plan_facts.MAX_TRIES):
+        day = timestamps.day_after("2030-01-01", n)
+        answer = Answer(2**33, f"ch_{n:024}", code, code)
+        one = Try(at=2**33 + n, payment_id=f"pay_{n:024}", seq=n, method=pm, answer=answer)
+        method = Method(set_up=n, type="us_bank_account", chosen=n, updated=n, replaced=n, gone=n)
+        note = Acknowledgement(n, f"pay_{n:024}", STAFF, EMOJI)
+        key = Announced(n, day).key
+        new = PlanFacts(
+            announced={key: 2**33}, bounced={key: 2**33}, tries={f"day:{day}": one}, methods={f"pm_{n:024}": method},
+            acknowledged={f"unexplained_refund:pay_{n:024}": note},
+        )  # fmt: skip
+        facts = plan_facts.merge(facts, new)
+    for n in range(plan_facts.MAX_DECISIONS + 5):
+        decision = PlanDecision(
+            version=n, decision="continue", at=2**33, actor=STAFF, accepts=(f"rr_{n:020}",) * 2, note=EMOJI
+        )
+        facts = plan_facts.merge(facts, PlanFacts(decisions={f"dec_{n:020}": decision}))
+    return plan.merged(facts)
+
+
+def test_the_largest_plan_fits_into_an_item() -> None:
+    plan = largest_plan()
+    raw = dynamodb.to_raw(mapping.plan_to_item(plan, plan_attention.reasons(plan)))
+    assert mapping.plan_from_raw(raw) == plan
+    sizes = {name: stored_bytes({name: value}) for name, value in raw.items()}
+    assert 200_000 < stored_bytes(raw) < ITEM_BYTES - 10_000, sizes
 
 
 def test_the_metadata_of_the_largest_plan_fit_into_stripe() -> None:

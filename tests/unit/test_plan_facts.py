@@ -102,11 +102,13 @@ def test_an_erasure_leaves_the_same_plan_facts_at_every_place_among_the_changes(
 
 
 @pytest.mark.parametrize("size", [plan_facts.MAX_TRIES + 40])
-def test_only_the_newest_tries_and_announcements_are_kept_in_any_order(size: int) -> None:
+def test_only_the_newest_tries_announcements_methods_and_notes_are_kept_in_any_order(size: int) -> None:
     changes = [
         PlanFacts(
             announced={f"{n}:2026-03-01": 1},
             tries={f"day:{n}": Try(at=n, payment_id="pay_1", seq=n, method="pm_1")},
+            methods={f"pm_{n}": Method(set_up=n, chosen=10**9 if n == 1 else None)},
+            decisions={f"dec_{n}": PlanDecision(version=n, decision="continue", at=n, actor="u", note="n")},
         )
         for n in range(1, size + 1)
     ]
@@ -114,6 +116,8 @@ def test_only_the_newest_tries_and_announcements_are_kept_in_any_order(size: int
     forward, backward = functools.reduce(merge, changes), functools.reduce(merge, reversed(changes))
     assert forward == backward
     assert len(forward.tries) == len(forward.announced) == plan_facts.MAX_TRIES == plan_facts.MAX_ANNOUNCEMENTS
+    assert (len(forward.methods), sum(bool(one.note) for one in forward.decisions.values())) == (50, 20)
+    assert {"pm_1", f"pm_{size}"} <= {*forward.methods}
     assert f"day:{size}" in forward.tries and f"{size}:2026-03-01" in forward.announced
 
 

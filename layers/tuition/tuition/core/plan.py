@@ -17,7 +17,7 @@ from tuition.core.enrollment import Standing
 from tuition.core.payment import Payment
 from tuition.core.plan_basis import PlanBasis
 from tuition.core.plan_facts import PlanFacts
-from tuition.core.plan_parts import part_of
+from tuition.core.plan_parts import newest_closed, part_of
 
 Status = Literal["OPEN", "ACTIVE", "LATE", "SUSPENDED", "PAUSED", "COMPLETE", "CLOSED", "REFUNDED", "ABANDONED"]
 STATUSES: tuple[Status, ...] = (
@@ -59,7 +59,7 @@ class Plan(PlanBasis):
         """Return this plan with what a payment means for it now."""
         part = part_of(payment)
         plan = self.without_payment(payment.payment_id)
-        plan = replace(plan, parts={**plan.parts, payment.payment_id: part}) if part else plan
+        plan = replace(plan, parts=newest_closed({**plan.parts, payment.payment_id: part})) if part else plan
         return plan.merged(PlanFacts(last_number=payment.attempt, erased=payment.facts.erased))
 
     def without_payment(self, payment_id: str) -> "Plan":

@@ -31,11 +31,15 @@ _MOST: Mapping[DecisionName, int | None] = {
     "cancel": None,
     "withdraw": None,
     "close": None,
+    "revoke": None,
+    "resume": None,
     "undo_cancel": MAX_DECISIONS // 2,
 }
 """After how many decisions these are refused, if not after `MAX_DECISIONS`.
 
-A plan can always be ended. A student who cancels and resumes it without end leaves room for the decisions of staff.
+A plan can always be ended, its access be revoked, and a pause end: none of these can be taken twice without another
+decision between them, which has a bound. A student who cancels and resumes it without end leaves room for the decisions
+of staff.
 """
 
 

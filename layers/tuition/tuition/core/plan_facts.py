@@ -29,7 +29,12 @@ DecisionName = Literal[
 ]
 
 MAX_DECISIONS = 100
-"""Per plan. Decisions are never shed, so no other is taken."""
+"""Per plan. Decisions are never shed, so no other is taken but those that only end something.
+
+The newest `facts.MAX_NOTES` keep their note.
+"""
+MAX_METHODS = 50
+"""The newest by the time at which they were set up or chosen."""
 MAX_ANNOUNCEMENTS = 100
 """The newest by installment and day. Only those of installments that are not covered matter."""
 MAX_TRIES = 100
@@ -95,6 +100,11 @@ class Method:
     def fresh(self) -> int:
         """Since when it has its present details. Earlier declines say nothing about them."""
         return max(self.set_up, self.updated or 0)
+
+    @property
+    def since(self) -> int:
+        """When it was set up, or chosen again: the newest method is charged."""
+        return max(self.set_up, self.chosen or 0)
 
     @property
     def is_final(self) -> bool:
@@ -170,12 +180,15 @@ class PlanFacts:
             answer = value.get("answer")
             return read(Try, {"method": None, "payment_id": "", **value, "answer": Answer(*answer) if answer else None})
 
+        def acknowledgement(value: Mapping[str, Any]) -> Acknowledgement:
+            return read(Acknowledgement, {"fingerprint": "", "note": "", **value})
+
         return cls(
             **{name: stored[name] for name in _PLAIN if name in stored},
             decisions={key: decision(value) for key, value in stored.get("decisions", {}).items()},
             methods={key: read(Method, value) for key, value in stored.get("methods", {}).items()},
             tries={key: a_try(value) for key, value in stored.get("tries", {}).items()},
-            acknowledged={key: read(Acknowledgement, value) for key, value in stored.get("acknowledged", {}).items()},
+            acknowledged={key: acknowledgement(value) for key, value in stored.get("acknowledged", {}).items()},
         )
 
 
@@ -201,8 +214,8 @@ def merge(a: PlanFacts, b: PlanFacts) -> PlanFacts:
         observed=max(a.observed, b.observed),
         announced=_newest_announced(each(a.announced, b.announced, min)),
         bounced=_newest_announced(each(a.bounced, b.bounced, min)),
-        decisions=each(a.decisions, b.decisions, lambda x, y: max(x, y, key=_decision_key)),
-        methods=each(a.methods, b.methods, join_method),
+        decisions=_newest_notes(each(a.decisions, b.decisions, lambda x, y: max(x, y, key=_decision_key))),
+        methods=_newest_methods(each(a.methods, b.methods, join_method)),
         tries=_newest_tries(each(a.tries, b.tries, _join_try)),
         tracks=each(a.tracks, b.tracks, min),
         last_number=max(a.last_number, b.last_number),
@@ -240,6 +253,17 @@ def _join_try(a: Try, b: Try) -> Try:
 
 def _answer_key(answer: Answer) -> tuple[int, str, str, str]:
     return answer.at, answer.charge or "", answer.code or "", answer.advice or ""
+
+
+def _newest_notes(decisions: Mapping[str, PlanDecision]) -> dict[str, PlanDecision]:
+    """Keep all decisions, and the notes of the newest."""
+    kept = {*sorted(decisions, key=lambda key: (decisions[key].version, key))[-core_facts.MAX_NOTES :]}
+    return {key: one if key in kept else replace(one, note="") for key, one in decisions.items()}
+
+
+def _newest_methods(methods: Mapping[str, Method]) -> dict[str, Method]:
+    kept = {*sorted(methods, key=lambda key: (methods[key].since, key))[-MAX_METHODS:]}
+    return {key: one for key, one in methods.items() if key in kept}
 
 
 def _newest_announced(announced: Mapping[str, int]) -> dict[str, int]:

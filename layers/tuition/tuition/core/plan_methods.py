@@ -40,9 +40,7 @@ def methods(plan: PlanBasis) -> Mapping[str, Method]:
 
 def chosen(plan: PlanBasis) -> str | None:
     """Return the id of the method that is charged: the newest that is not replaced and not gone; None without one."""
-    usable = [
-        (max(method.set_up, method.chosen or 0), key) for key, method in methods(plan).items() if not method.is_final
-    ]
+    usable = [(method.since, key) for key, method in methods(plan).items() if not method.is_final]
     return max(usable)[1] if usable else None
 
 

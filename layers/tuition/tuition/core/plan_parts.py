@@ -13,7 +13,11 @@ from tuition.core.payment import BANK_DEBITS, Payment
 from tuition.core.stored import read
 
 MAX_DECLINES = 10
-"""The newest of a payment that its part has."""
+"""The newest of an open payment that its part has."""
+MAX_LASTING_DECLINES = 3
+"""The newest of any other payment, of those that still mean something."""
+MAX_CLOSED = 20
+"""The newest payments that closed unpaid of which a plan has the parts."""
 DO_NOT_TRY_AGAIN = "do_not_try_again"
 """Stripe's advice that no further try with a method can succeed.
 
@@ -133,7 +137,7 @@ def part_of(payment: Payment) -> Part | None:
     """
     facts = payment.facts
     if payment.status == "CANCELED":
-        declines = {key: one for key, one in _declines(facts.charges).items() if one.outlives_payment}
+        declines = _lasting(_declines(facts.charges))
         closed = Part(covers=payment.covers, number=payment.attempt, amount=payment.price.amount, declines=declines)
         return closed if declines else None
     paying = payment.charge[1] if payment.charge and payment.charge[1].status == "succeeded" else None
@@ -162,7 +166,7 @@ def part_of(payment: Payment) -> Part | None:
         withdrawn=facts.withdrawn is not None,
         method=paying.payment_method if paying else None,
         method_type=paying.type if paying else None,
-        declines=_declines(facts.charges),
+        declines=_declines(facts.charges) if payment.open else _lasting(_declines(facts.charges)),
     )
 
 
@@ -179,3 +183,14 @@ def _declines(charges: Mapping[str, Charge]) -> dict[str, Decline]:
     failed = sorted((charge.created, key) for key, charge in charges.items() if charge.status == "failed")
     newest = [(key, charges[key]) for _, key in failed[-MAX_DECLINES:]]
     return {key: Decline(one.created, one.code, one.advice, one.payment_method, one.type) for key, one in newest}
+
+
+def _lasting(declines: Mapping[str, Decline]) -> dict[str, Decline]:
+    return dict([(key, one) for key, one in declines.items() if one.outlives_payment][-MAX_LASTING_DECLINES:])
+
+
+def newest_closed(parts: Mapping[str, Part]) -> dict[str, Part]:
+    """Return the parts without those of payments that closed unpaid beyond `MAX_CLOSED`, the oldest first."""
+    closed = sorted((part.number, key) for key, part in parts.items() if part.is_closed)
+    shed = {key for _, key in closed[: max(0, len(closed) - MAX_CLOSED)]}
+    return {key: part for key, part in parts.items() if key not in shed}

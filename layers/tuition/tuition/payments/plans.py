@@ -149,8 +149,9 @@ def begin_method(plan_id: str, user_id: str) -> Setup:
         "allowed_payment_method_types": opening.reusable_types(),
         "metadata": {**resolve.owner_metadata(), "user_id": user_id, "plan": plan_id},
     }
+    newest = max((method.set_up for method in plan_methods.methods(plan).values()), default=0)
     for number in range(1, MAX_SETUPS + 1):
-        setup = _setup(params, f"{plan_id}:method:{customer.generation}:{len(plan_methods.methods(plan))}:{number}")
+        setup = _setup(params, f"{plan_id}:method:{customer.generation}:{newest}:{number}")
         if setup:
             return setup
     raise StripeUnavailable("No payment method can be set up at Stripe. Try again.", 502)
