@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from tests import plan_calls
 from tests.harness import Harness, Student
+from tests.tables.test_plans import member
 from tests.tables.test_promotion_codes import create_code
 from tests.tables.test_reconcile import metric_values
 from tests.tables.test_sessions import open_session, pay_session
@@ -96,6 +98,30 @@ def figures_of(tuition: Harness) -> dict[str, int]:
         if key.measure.startswith("day#") and key.period.endswith("#UTC"):
             sums = rollups.added(sums, one)
     return sums
+
+
+def test_a_plan_counts_each_payment_by_its_product_and_its_student_once(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan_calls.offer_plans(monkeypatch.setattr)
+    begun = plan_calls.started(tuition, student)
+    tuition.pay(plan_calls.pay(tuition, student, begun["plan_id"], "rest").body["payment_intent_id"])
+    other = Student(f"{student.sub}-member")
+    membership = member(tuition, other)
+    tuition.advance_time(31 * DAY_S)
+    tuition.pay(plan_calls.pay(tuition, other, membership).body["payment_intent_id"])
+    deliver(tuition)
+    assert tuition.count_records(tuition.stored_records()) == []
+    assert rolled_up(tuition) == recounted(tuition)
+    figures = view.details({"from": "2026-11-23", "to": "2027-02-28"})
+    assert {one["track"]: (one["settlements"], one["settled"]) for one in figures["outcomes"] if one["settled"]} == {
+        "DP": (2, 49900), "ALL": (2, 2 * 4900),
+    }  # fmt: skip
+    assert figures["cohorts"] == [
+        {"month": "2026-11", "track": "ALL", "enrolled": 1, "refunded": 0},
+        {"month": "2026-11", "track": "DP", "enrolled": 1, "refunded": 0},
+    ]
+    assert [one["settled"] for one in view.analytics({"from": "2026-11-23", "track": "ALL"})["totals"]] == [9800]
 
 
 def test_shuffled_and_repeated_records_give_the_figures_of_a_recount(

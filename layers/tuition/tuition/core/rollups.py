@@ -150,6 +150,8 @@ def _settled(payment: Payment, zone: str, method: str, created: int) -> Iterator
         key = _key(zone, at, CODE, payment.price.currency, payment.product, code[:MAX_CODE_LENGTH])
         yield key, "uses", 1
         yield key, "discount", max(0, payment.terms.list_amount - payment.price.amount)
+    if payment.plan and 1 not in payment.covers:
+        return  # a student joins the cohort with the first installment, and once
     cohort = RollUpKey(cohort_partition(zone), "#".join((COHORT, timestamps.day_of(at, zone)[:7], payment.product)))
     yield cohort, "enrolled", 1 if payments.ever_granted(payment) else 0
     yield cohort, "refunded", 1 if payment.refunded else 0
