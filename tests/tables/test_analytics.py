@@ -104,8 +104,8 @@ def test_a_plan_counts_each_payment_by_its_product_and_its_student_once(
     tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan_calls.offer_plans(monkeypatch.setattr)
-    begun = plan_calls.started(tuition, student)
-    tuition.pay(plan_calls.pay(tuition, student, begun["plan_id"], "rest").body["payment_intent_id"])
+    opened = plan_calls.started(tuition, student)
+    tuition.pay(plan_calls.pay(tuition, student, opened["plan_id"], "rest").body["payment_intent_id"])
     other = Student(f"{student.sub}-member")
     membership = member(tuition, other)
     tuition.advance_time(31 * DAY_S)

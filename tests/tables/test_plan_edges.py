@@ -204,13 +204,13 @@ def test_an_amount_that_was_altered_in_the_dashboard_covers_its_installment_when
 def test_a_plan_whose_customer_a_restore_has_lost_is_charged_to_the_same_customer_or_paid_with_a_new_one(
     tuition: Harness, student: Student, is_deleted: bool
 ) -> None:
-    begun = started(tuition, student)
-    intent = tuition.at_stripe("GET", f"/v1/payment_intents/{begun['payment_intent_id']}")
+    opened = started(tuition, student)
+    intent = tuition.at_stripe("GET", f"/v1/payment_intents/{opened['payment_intent_id']}")
     tuition.tables.delete_item(TableName="customers", Key={"user_id": {"S": student.sub}})
     if is_deleted:
         tuition.at_stripe("DELETE", f"/v1/customers/{intent['customer']}")
     go(tuition, 21, 7)
-    assert charges(tuition, begun) == ([] if is_deleted else [("2026-02-28", "succeeded")])
-    opened = pay(tuition, student, begun["plan_id"]).body
+    assert charges(tuition, opened) == ([] if is_deleted else [("2026-02-28", "succeeded")])
+    opened = pay(tuition, student, opened["plan_id"]).body
     later = tuition.at_stripe("GET", f"/v1/payment_intents/{opened['payment_intent_id']}")
     assert (later["customer"] == intent["customer"]) is not is_deleted
