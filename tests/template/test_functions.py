@@ -82,6 +82,14 @@ def test_a_function_times_out_before_the_gateway(resources: dict[str, Any], func
     assert resources[function]["Properties"]["Timeout"] <= 29
 
 
+def test_the_text_of_a_plan_is_the_same_where_it_is_shown_and_where_it_is_agreed_to(resources: dict[str, Any]) -> None:
+    shown, agreed = (
+        resources[name]["Properties"]["Environment"]["Variables"] for name in ("TracksFunction", "PlansFunction")
+    )
+    own = ("SCHOOL_NAME", "SUPPORT_CONTACT", "TERMS_URL", "REFUND_WINDOW_DAYS", "CONSUMER_REGION", "PLAN_REGIONS")
+    assert [shown[name] for name in own] == [agreed[name] for name in own]
+
+
 def test_the_reconciler_runs_hourly_with_the_timeout_of_its_lease(resources: dict[str, Any]) -> None:
     assert schedules(resources)["ReconcileFunction"] == "rate(1 hour)"
     assert resources["ReconcileFunction"]["Properties"]["Timeout"] == cursors.LEASE_S
