@@ -380,7 +380,7 @@ LOG_FIELDS: Mapping[str, bool] = {
     **dict.fromkeys(("hour", "hours", "kind", "message_id", "messages", "ms"), False),
     **dict.fromkeys(("object_key", "objects", "operation", "outcome", "passed", "payment_id", "payout"), False),
     **dict.fromkeys(("problem", "reason", "record", "records", "rows", "sequence_number", "sha256", "sort_key"), False),
-    **dict.fromkeys(("state", "status", "step", "steps", "subjects", "task", "part", "plan_id"), False),
+    **dict.fromkeys(("state", "status", "step", "subjects", "task", "part", "plan_id"), False),
     # of the report of the audit, the recount, the check of the archive, the deletion of payments, and the erasures
     **dict.fromkeys(("from", "checked", "confirmed", "foreign", "users", "unfinished", "at", "equal"), False),
     **dict.fromkeys(("payments", "days", "repaired", "archived", "forms", "unreadable", "until"), False),
@@ -395,6 +395,7 @@ LOG_FIELDS: Mapping[str, bool] = {
 """The fields of log lines, and whether they are personal. Reports of runs are fields too."""
 LOG_PARTS: Mapping[str, Any] = {
     "stack_trace": Whole(False),
+    "steps": Whole(False),
     **dict.fromkeys(("before", "gaps", "item_key", "missing"), Whole(True)),
     "_aws": Whole(False),
     "through": Whole(False),  # a day, or the newest digest

@@ -6,12 +6,12 @@ import pytest
 
 from tests.unit.plan_stories import DAY, FOUR, MEMBERSHIP, Outcome, Story, agrees, at, plan_of, replayed
 from tuition.core import plan as plans
-from tuition.core import plan_attention, plan_decisions, plan_schedule, plan_steps, timestamps
+from tuition.core import plan_attention, plan_checks, plan_decisions, plan_schedule, plan_steps, timestamps
 from tuition.core.enrollment import Enrollment
 from tuition.core.facts import Acknowledgement, Decision, Facts, Settled, Withdrawal
 from tuition.core.plan import Plan
 from tuition.core.plan_facts import DecisionName, PlanFacts
-from tuition.core.plan_parts import part_of
+from tuition.core.plan_parts import MAX_CLOSED, part_of
 
 BROKE: Outcome = "insufficient_funds"
 
@@ -218,6 +218,20 @@ def test_money_that_comes_after_a_decision_against_it_needs_attention_until_it_i
     assert attention(story.plan) == {f"{reason}:{payment_id}"}
     story.refund(payment_id, 12475)
     assert f"{reason}:{payment_id}" not in attention(story.plan)
+
+
+def test_payments_that_closed_unpaid_do_not_fill_the_item_of_a_plan_and_any_order_keeps_the_same() -> None:
+    story = running(until="2026-02-10")
+    for number in range(MAX_CLOSED + 5):
+        payment_id = story.create(*((2,) if number % 2 else (2, 3, 4)))
+        story.charge(payment_id, "do_not_try_again", f"pm_{number}")
+        story.close(payment_id)
+    closed = [part.number for part in story.plan.parts.values() if part.is_closed]
+    assert sorted(closed) == [*range(7, MAX_CLOSED + 7)]
+    backwards = story.plan
+    for payment in reversed(story.payments.values()):
+        backwards = backwards.with_payment(payment)
+    assert backwards.parts == plan_checks.of_payments(story.plan, story.payments).parts == story.plan.parts
 
 
 def test_a_suspended_plan_always_has_a_call_by_which_the_student_can_continue() -> None:

@@ -9,7 +9,7 @@ from tuition.core.audit import Broken
 from tuition.core.enrollment import Enrollment
 from tuition.core.payment import Payment
 from tuition.core.plan import Plan
-from tuition.core.plan_parts import part_of
+from tuition.core.plan_parts import newest_closed, part_of
 
 
 def standing_problem(enrollment: Enrollment, plan_id: str, plan: Plan | None) -> str | None:
@@ -31,7 +31,7 @@ def standing_problem(enrollment: Enrollment, plan_id: str, plan: Plan | None) ->
 def of_payments(plan: Plan, payments: Mapping[str, Payment]) -> Plan:
     """Return a plan with the parts that these payments of it show, by their ids, and without any other part."""
     of_plan = {key: part_of(payment) for key, payment in payments.items() if payment.plan == plan.plan_id}
-    return replace(plan, parts={key: part for key, part in of_plan.items() if part})
+    return replace(plan, parts=newest_closed({key: part for key, part in of_plan.items() if part}))
 
 
 def broken(plan: Plan, trail: Sequence[Mapping[str, Any]]) -> Broken | None:
