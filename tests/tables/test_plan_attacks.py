@@ -9,9 +9,10 @@ import pytest
 from tests.acceptance import ACCEPTANCE
 from tests.harness import PAGE, Harness, Student
 from tests.limits import set_limits
-from tests.plan_calls import FIRST, call, offer_plans, pay, read, set_up, started
+from tests.plan_calls import FIRST, begin, call, offer_plans, pay, read, set_up, started
 from tests.tables.test_collection import DAY, announced, charges, pass_days, steps
 from tests.tables.test_plans import cancel, choose, problem
+from tests.tables.test_sessions import payable_ids
 from tests.tables.test_withdrawals import DECIDE, set_region
 from tuition import settings
 from tuition.core import timestamps
@@ -117,3 +118,28 @@ def test_cards_cannot_be_tested_by_setting_them_up(
         assert problem(response) == (429, "too-many-requests")
     tuition.advance_time(3700)
     assert set_up(tuition, student, plan_id)
+
+
+def test_too_many_declines_close_the_first_payment_of_a_plan_too(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert begin(tuition, student).status == 201
+    set_limits(monkeypatch, declines_per_hour=2)
+    other = tuition.create(student, "FSD").body["payment_intent_id"]
+    for _ in range(3):
+        tuition.pay(other, "pm_card_chargeDeclined")
+    tuition.deliver_all()
+    assert problem(begin(tuition, student)) == (429, "too-many-requests")
+    assert payable_ids(tuition, student) == []
+
+
+def test_a_first_installment_of_another_amount_is_reviewed_and_not_asked_for_again(
+    tuition: Harness, student: Student
+) -> None:
+    opened = begin(tuition, student).body
+    tuition.at_stripe("POST", f"/v1/payment_intents/{opened['payment_intent_id']}", amount="9000")
+    tuition.pay(opened["payment_intent_id"])
+    tuition.deliver_all()
+    for response in (tuition.create(student), begin(tuition, student)):
+        assert problem(response) == (409, "conflict")
+        assert "reviewing" in response.body["detail"]

@@ -134,7 +134,7 @@ class Plan(PlanBasis):
     @property
     def blocks_purchase(self) -> bool:
         """Whether its student must pay the rest of it, and cannot buy the same track outright."""
-        return self.payable and self.received > 0
+        return self.payable and self.started
 
     @property
     def is_final(self) -> bool:

@@ -259,7 +259,7 @@ def _close_others(run: Run, state: PaymentState) -> None:
     enrollment = state.enrollment
     if enrollment.status != "ENROLLED":
         return
-    for payment_id in enrollment.open_payments:
+    for payment_id in closing.open_payments(enrollment):
         other = ledger.load(PaymentRef(payment_id, enrollment.user_id, enrollment.track))
         if other.payment and other.payment.status in ("CREATED", "FAILED"):
             run.closed += not closing.close(other.payment.ref, other).open

@@ -12,7 +12,7 @@ from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
 from tuition.core.refs import PaymentRef
 from tuition.settings import settings
-from tuition.storage import ledger
+from tuition.storage import ledger, queries
 from tuition.stripe_gateway import sync
 from tuition.stripe_gateway.objects import StripeObject
 
@@ -90,10 +90,17 @@ def wait_to_try_again(limits: Limits) -> int:
 
 def close_after_declines(enrollment: Enrollment) -> None:
     """Close what its user may not pay any more, after too many declines, of the payments that are open for a track."""
-    for payment_id in enrollment.open_payments:
+    for payment_id in open_payments(enrollment):
         state = ledger.load(PaymentRef(payment_id, enrollment.user_id, enrollment.track))
         if state.payment and must_close(state):
             close(state.payment.ref, state)
+
+
+def open_payments(enrollment: Enrollment) -> list[str]:
+    """Return the ids of the open payments for an enrollment, also of its plans of which nothing is paid."""
+    plans = queries.plans_by_id(enrollment.open_plans) if enrollment.open_plans else ()
+    of_plans = [key for plan in plans for key, part in plan.parts.items() if part.open]
+    return [*enrollment.open_payments, *of_plans]
 
 
 def close(ref: PaymentRef, state: PaymentState | None = None) -> Payment:
