@@ -185,6 +185,8 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     | {
         "PaymentsTable": {"BatchGetItem", "DeleteItem"},
         "PaymentsTable/index/by_day": {"Query"},
+        "PaymentsTable/index/by_plan": {"Query"},
+        "PlansTable": {"BatchGetItem", "PutItem"},
         "StripeObjectsTable": {"BatchGetItem", "PutItem"},
         "CustomersTable": {"ConditionCheckItem", "UpdateItem"},
         "AuditTable": {"PutItem", "Query"},

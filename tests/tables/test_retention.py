@@ -13,9 +13,11 @@ import pytest
 import my_data
 import publish as publish_function
 import retention as function
-from tests import archive_bucket, event_bus, permissions
+from local import verify
+from tests import archive_bucket, event_bus, permissions, plan_calls
 from tests.erasures import running_erasures
 from tests.harness import Harness, Student
+from tests.tables.test_plan_checks import verified
 from tests.tables.test_received_amounts import buy_in_euro
 from tests.tables.test_reconcile import metric_values
 from tests.tables.test_sessions import open_session, pay_session
@@ -40,6 +42,7 @@ STAFF = Student("staff-1", groups=("admin",))
 TABLES = {
     "payments": ("payment_id",),
     "audit": ("subject", "sort_key"),
+    "plans": ("plan_id",),
     "enrollments": ("user_id", "sort_key"),
     "cursors": ("name",),
     "analytics": ("period", "measure"),
@@ -793,3 +796,32 @@ def test_the_records_of_deleted_payments_are_exported_after_an_erasure_too(
     assert part["person"]["customer"]["stripe_customer_id"] is None
     (expired,) = part["expired_payments"]
     assert (expired["payment_id"], expired["records"][-1]["type"]) == (purchase["payment_id"], "payment.expired")
+
+
+# --- the payments of a plan ---
+
+
+def test_the_payments_of_a_plan_are_deleted_together_once_nothing_more_can_happen_to_it(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan_calls.offer_plans(monkeypatch.setattr)
+    begun = plan_calls.started(tuition, student)
+    confirm(tuition)
+    assert (listed_and_deleted(tuition)["listed"], len(stored(tuition, "payments"))) == (0, 1), "it is not over"
+    rest = plan_calls.pay(tuition, student, begun["plan_id"], "rest").body
+    tuition.pay(rest["payment_intent_id"])
+    tuition.advance_time(5)
+    tuition.deliver_all()
+    confirm(tuition)
+    wait(tuition, 6 * YEAR_S)
+    assert run(delete=True)["listed"] == 0, "the first payment is old, and the last is not"
+    assert tuition.payment(begun["payment_id"])
+    assert listed_and_deleted(tuition)["deleted"] == 2
+    plan = ledger.load_plan(begun["plan_id"]).existing_plan
+    assert (plan.status, plan.facts.methods, [one for one in plan.parts.values() if one.method]) == ("COMPLETE", {}, [])
+    assert standings.problems(student.sub, queries.user_items(student.sub)) == []
+    deleted_day = timestamps.iso(clock.now())[:10]
+    wait(tuition, DAY_S)
+    report = tuition.run_audit(days={"from": deleted_day, "to": deleted_day})
+    assert (report["done"], report["differences"], report["failed"]) == (True, [], [])
+    assert verified(tuition) == verify.HOLDS

@@ -9,7 +9,7 @@ from tuition.core.audit import Broken
 from tuition.core.enrollment import Enrollment
 from tuition.core.payment import Payment
 from tuition.core.plan import Plan
-from tuition.core.plan_parts import newest_closed, part_of
+from tuition.core.plan_parts import Part, newest_closed, part_of
 
 
 def standing_problem(enrollment: Enrollment, plan_id: str, plan: Plan | None) -> str | None:
@@ -31,7 +31,16 @@ def standing_problem(enrollment: Enrollment, plan_id: str, plan: Plan | None) ->
 def of_payments(plan: Plan, payments: Mapping[str, Payment]) -> Plan:
     """Return a plan with the parts that these payments of it show, by their ids, and without any other part."""
     of_plan = {key: part_of(payment) for key, payment in payments.items() if payment.plan == plan.plan_id}
-    return replace(plan, parts=newest_closed({key: part for key, part in of_plan.items() if part}))
+    parts = {key: _as_stored(part, plan.parts.get(key)) for key, part in of_plan.items() if part}
+    return replace(plan, parts=newest_closed(parts))
+
+
+def _as_stored(part: Part, stored: Part | None) -> Part:
+    """Return a part with the stored payment methods if its payment was deleted in its time: records name none."""
+    methods = [part.method, *(decline.method for decline in part.declines.values())]
+    if stored is None or recorded_plan_facts.NOT_RECORDED not in methods:
+        return part
+    return replace(part, method=stored.method, method_type=stored.method_type, declines=stored.declines)
 
 
 def broken(plan: Plan, trail: Sequence[Mapping[str, Any]]) -> Broken | None:

@@ -148,7 +148,7 @@ class PlanFacts:
     `Announced.key`, and when each was first made; `bounced` those whose email came back. `decisions` are by id,
     `methods` by their id at Stripe, `tries` by occasion. `tracks` are those that a member began. `last_number` is the
     highest number of its payments. `rebuilt` says that our record was missing. `erased` says that personal fields were
-    erased; a merge keeps them empty.
+    erased, `expired` that all payments were deleted after their retention period: a merge keeps these fields empty.
     """
 
     observed: int = 0
@@ -162,6 +162,7 @@ class PlanFacts:
     acknowledged: Mapping[str, Acknowledgement] = field(default_factory=dict)
     rebuilt: bool = False
     erased: bool = False
+    expired: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return a dict for JSON, without empty fields."""
@@ -192,7 +193,7 @@ class PlanFacts:
         )
 
 
-_PLAIN = ("observed", "announced", "bounced", "tracks", "last_number", "rebuilt", "erased")
+_PLAIN = ("observed", "announced", "bounced", "tracks", "last_number", "rebuilt", "erased", "expired")
 NO_PLAN_FACTS = PlanFacts()
 
 
@@ -224,8 +225,9 @@ def merge(a: PlanFacts, b: PlanFacts) -> PlanFacts:
         ),
         rebuilt=a.rebuilt or b.rebuilt,
         erased=a.erased or b.erased,
+        expired=a.expired or b.expired,
     )
-    return _without_personal(merged) if merged.erased else merged
+    return _without_personal(merged) if merged.erased or merged.expired else merged
 
 
 def _decision_key(one: PlanDecision) -> tuple[Any, ...]:

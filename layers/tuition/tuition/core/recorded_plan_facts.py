@@ -19,7 +19,7 @@ _WITHHELD_FIELDS: Mapping[str, tuple[str, ...]] = {
 NOT_RECORDED = "not recorded"
 """The text in place of one that no record holds."""
 RECORDED: Mapping[str, tuple[str, ...] | None] = {
-    **dict.fromkeys(("observed", "announced", "bounced", "tracks", "last_number", "rebuilt", "erased")),
+    **dict.fromkeys(("observed", "announced", "bounced", "tracks", "last_number", "rebuilt", "erased", "expired")),
     "decisions": ("version", "decision", "at", "seqs", "to", "refund", "access", "accepts"),
     "tries": ("at", "payment_id", "seq", "answer"),
     "acknowledged": ("version",),

@@ -10,6 +10,7 @@ from tuition.core import audit, moments, timestamps
 from tuition.core import enrollment as enrollments
 from tuition.core import payment as payments
 from tuition.core.payment import Payment
+from tuition.core.plan import Plan
 
 KEPT_YEARS = 7
 """The years after the last movement of money in which a payment is kept."""
@@ -57,6 +58,16 @@ def is_due(payment: Payment, last: str, now: str) -> bool:
     standing = enrollments.standing_of(payment)
     is_awaited |= standing.holds_funds and not (standing.granted or standing.revoked or standing.withdrawn)
     return kept_until(last) <= now and payments.is_final(payment) and not is_awaited
+
+
+def may_expire(plan: Plan) -> bool:
+    """Whether nothing is expected to happen to a plan by itself, so that its payments may be deleted.
+
+    They are deleted together: each one explains what the others mean. A plan that was given up, or that a lost dispute
+    suspended, can be paid without end, and its parts show what was paid.
+    """
+    awaits = plan.status in ("OPEN", "ACTIVE", "LATE", "PAUSED") or plan.charged_off_session or bool(plan.money_due)
+    return not (awaits or any(part.open or part.refunding or part.requested for part in plan.parts.values()))
 
 
 def is_marked(trail: Sequence[Mapping[str, Any]]) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 from tuition import clock, metrics, retry
 from tuition.core import retention, timestamps
 from tuition.core.payment import Payment
+from tuition.core.plan import Plan
 from tuition.core.stored import read
 from tuition.log import logger
 from tuition.storage import cursors, ledger, mapping, notes, queries, search
@@ -175,7 +176,7 @@ def _due(state: State, page: list[tuple[str, str]]) -> dict[str, str]:
         clock.start_deadline()
         payment = mapping.payment_from_item(item)
         last = _last_movement(payment)
-        if retention.is_due(payment, last, _now()):
+        if _is_due(payment, last):
             due[payment.payment_id] = last
         elif retention.kept_until(last) <= _now():
             state.unfinished += 1
@@ -186,7 +187,19 @@ def _due(state: State, page: list[tuple[str, str]]) -> dict[str, str]:
 
 
 def _last_movement(payment: Payment) -> str:
-    return retention.last_movement(payment, queries.audit_trail(payment.payment_id))
+    """Return when money of a payment moved last. That of a plan counts from the last change of its plan at least."""
+    last = retention.last_movement(payment, queries.audit_trail(payment.payment_id))
+    plan = _plan_of(payment)
+    return max(last, plan.updated_at) if plan else last
+
+
+def _is_due(payment: Payment, last: str) -> bool:
+    plan = _plan_of(payment)
+    return retention.is_due(payment, last, _now()) and (plan is None or retention.may_expire(plan))
+
+
+def _plan_of(payment: Payment) -> Plan | None:
+    return next(iter(queries.plans_by_id([payment.plan])), None) if payment.plan else None
 
 
 # --- the deletion ---
@@ -221,7 +234,7 @@ def _delete_one(payment_id: str, listed: str) -> str:
             return "missing"
         payment = mapping.payment_from_item(items[0])
         last = _last_movement(payment)
-        if last != listed or not retention.is_due(payment, last, _now()):
+        if last != listed or not _is_due(payment, last):
             return "changed"
         try:
             ledger.expire(payment)
@@ -235,8 +248,15 @@ def _delete_one(payment_id: str, listed: str) -> str:
 
 
 def _delete_what_follows(payment_id: str) -> None:
-    """Delete the words and notes of a payment that was deleted. Its records still say whose it was."""
+    """Delete the words and notes of a payment that was deleted. Its records still say whose it was.
+
+    With the last payment of a plan, the plan's personal fields go too.
+    """
     trail = queries.audit_trail(payment_id)
-    if retention.is_marked(trail):
-        search.refresh(payment_id)
-        notes.erase(NoteTopic(str(trail[-1]["user_id"]), payment_id))
+    if not retention.is_marked(trail):
+        return
+    search.refresh(payment_id)
+    notes.erase(NoteTopic(str(trail[-1]["user_id"]), payment_id))
+    plan_id = trail[0]["transition"].get("plan", {}).get("id")
+    if plan_id and not next(queries.payments_of_plan(str(plan_id)), None):
+        ledger.expire_plan(str(plan_id))

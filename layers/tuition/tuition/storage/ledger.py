@@ -904,6 +904,29 @@ def expire(payment: Payment) -> None:
     _write_expired({**writes, **_named(marks[-room:])})
 
 
+def expire_plan(plan_id: str) -> None:
+    """Remove the personal fields of a plan whose payments were all deleted, with a record on its chain.
+
+    The plan itself stays, as its enrollment does, whose access it explains. Raises `Contended`.
+    """
+    from tuition.core.plan_facts import PlanFacts
+
+    for _ in retry.attempts(retry.COMMIT):
+        plan = next(iter(queries.plans_by_id([plan_id])), None)
+        if plan is None or plan.facts.expired:
+            return
+        parts = {key: replace(part, method=None, method_type=None, declines={}) for key, part in plan.parts.items()}
+        before = PaymentState(None, Enrollment(user_id=plan.user_id, track=plan.product), plan=plan)
+        after = replace(before, plan=replace(plan, parts=parts).merged(PlanFacts(expired=True)))
+        entry = AuditEntry(timestamps.iso(clock.now()), f"expired:{plan.version}", "plan.expired", "reconcile")
+        try:
+            _write_changed_plan({}, before, after, entry, is_sync=False)
+            return
+        except (AlreadyRecorded, VersionConflict):
+            continue
+    raise Contended(f"{plan_id} is being changed by other requests. Try again.")
+
+
 def _named(marks: Iterable[Item]) -> dict[str, Item]:
     return {f"mark {number}": mark for number, mark in enumerate(marks)}
 
