@@ -197,6 +197,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     "ArchiveLocksFunction": FAILED_RUNS
     | {
         "PaymentsTable": {"BatchGetItem"},
+        "PlansTable": {"BatchGetItem"},
         "AuditTable": {"Query"},
         "CursorsTable": {"GetItem", "UpdateItem"},
         "ArchiveBucket": {"ListBucketVersions"},

@@ -2,8 +2,8 @@
 
 From October on, once a year, a sweep looks at each version of an object whose lock ends with the year or has ended:
 
-- A payment of it exists, and must be kept for longer: its lock is extended. Locks are never shortened. S3 refuses it,
-  because no role of a function has the right to bypass a lock.
+- A payment or plan of it exists, and must be kept for longer: its lock is extended. Locks are never shortened. S3
+  refuses it, because no role of a function has the right to bypass a lock.
 - A payment of it is missing, but its records do not end with its deletion, such as after a restore; or it cannot be
   read: its lock is extended until the end of the next year.
 - Its lock has ended, and all its payments were deleted: it gets the tag by which S3's lifecycle expires it. A lifecycle
@@ -29,6 +29,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tuition import aws_client, clock, metrics
 from tuition.core import archive, archive_locks, retention, timestamps
+from tuition.core.refs import PLAN_PREFIX, is_plan
 from tuition.core.stored import read
 from tuition.log import logger
 from tuition.settings import settings
@@ -248,7 +249,7 @@ def _payments_in(name: Mapping[str, str], size: int) -> set[str]:
     for record in archive.each_line(_s3().get_object(**name)["Body"].read()):
         if not isinstance(record, dict) or not isinstance(record.get("subject"), str):
             raise ValueError("it has a line that is no record")
-        if record["subject"].startswith(archive_locks.PAYMENT):
+        if record["subject"].startswith((archive_locks.PAYMENT, PLAN_PREFIX)):
             payments.add(record["subject"])
     if not all(map(archive_locks.is_payment_id, payments)):
         raise ValueError("it has a record of a payment that cannot exist")
@@ -256,11 +257,14 @@ def _payments_in(name: Mapping[str, str], size: int) -> set[str]:
 
 
 def _last_movements(payment_ids: Sequence[str]) -> dict[str, str | None]:
-    """Return when money of each of these payments moved last. Payments that were deleted are left out.
+    """Return when money of each of these payments moved last, and each plan among them changed last.
 
-    It is None for a payment that cannot be read, and for one that is missing without a record of its deletion.
+    Payments that were deleted are left out, and plans whose payments were. It is None for a payment or plan that cannot
+    be read, for a payment that is missing without a record of its deletion, and for a missing plan.
     """
-    movements: dict[str, str | None] = {}
+    plan_ids = [one for one in payment_ids if is_plan(one)]
+    movements = _last_changes(plan_ids)
+    payment_ids = [one for one in payment_ids if not is_plan(one)]
     for batch in itertools.batched(payment_ids, queries.PAGE_OF_PAYMENTS, strict=False):
         clock.start_deadline()
         exist: dict[str, str | None] = {}
@@ -271,6 +275,23 @@ def _last_movements(payment_ids: Sequence[str]) -> dict[str, str | None]:
                 exist |= _last_movement_of(payment_id)
         movements |= exist | dict.fromkeys(one for one in batch if one not in exist and not _is_deleted(one))
     return movements
+
+
+def _last_changes(plan_ids: Sequence[str]) -> dict[str, str | None]:
+    """Return when each of these plans changed last: its payments are kept for at least seven years from then."""
+    changes: dict[str, str | None] = dict.fromkeys(plan_ids)
+    for plan_id in plan_ids:
+        clock.start_deadline()
+        try:
+            plans = queries.plans_by_id([plan_id])
+        except UNREADABLE:
+            logger.exception("a plan of an object of the archive cannot be read", plan_id=plan_id)
+            continue
+        if plans and plans[0].facts.expired:
+            del changes[plan_id]
+        elif plans:
+            changes[plan_id] = plans[0].updated_at
+    return changes
 
 
 def _last_movement_of(payment_id: str) -> dict[str, str | None]:
@@ -286,7 +307,9 @@ def _last_movement_of(payment_id: str) -> dict[str, str | None]:
 def _last_movement(item: PaymentItem) -> str:
     clock.start_deadline()
     payment = mapping.payment_from_item(item)
-    return retention.last_movement(payment, queries.audit_trail(payment.payment_id))
+    last = retention.last_movement(payment, queries.audit_trail(payment.payment_id))
+    changes = _last_changes([payment.plan]) if payment.plan else {}
+    return max([last, *filter(None, changes.values())])  # the payments of a plan are deleted together
 
 
 def _is_deleted(payment_id: str) -> bool:
