@@ -157,7 +157,7 @@ def honest(root: Path, key: ec.EllipticCurvePrivateKey | None = None) -> Copy:
         if hour == EMPTY_HOUR:
             continue
         for batch in range(2):
-            subjects = [f"pay_{batch}{(number + i) % 4}" for i in range(3)] + ["user_1"]
+            subjects = [f"pay_{batch}{(number + i) % 4}" for i in range(3)] + ["user_1" if batch else "pln_1"]
             copy.put(hour, f"b{batch}", pack(copy.next_record(s, settled=number) for s in subjects))
     late = copy.chains["pay_00"][-1]
     copy.put(HOURS[-1], "again", pack([late, copy.chains["user_1"][0]]))

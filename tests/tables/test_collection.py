@@ -1,5 +1,6 @@
 """The collector: what is due is announced, charged without the student, refunded, or ended by time."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from tests.plan_calls import FIRST, begin, offer_plans, pay, read, set_up, start
 from tuition.core import timestamps
 from tuition.core.errors import Conflicted
 from tuition.intake import walk
+from tuition.outbox import archive
 from tuition.payments import collection
 from tuition.storage import tasks
 from tuition.storage.tasks import Task
@@ -20,6 +22,14 @@ DAY = 86_400
 def _offered(monkeypatch: pytest.MonkeyPatch, tuition: Harness) -> None:
     offer_plans(monkeypatch.setattr)
     tuition.freeze_time(timestamps.epoch("2026-03-10T12:00:00Z"))
+
+
+@pytest.fixture(autouse=True)
+def _archivable(tuition: Harness) -> Iterator[None]:
+    """Every record that a test leaves can be archived, with all that it has."""
+    yield
+    for item in tuition.tables.scan(TableName="audit")["Items"]:
+        archive.entry_of(item)
 
 
 def pass_days(w: Harness, days: int) -> None:

@@ -72,7 +72,7 @@ def test_an_honest_archive_holds_with_an_empty_hour_a_second_delivery_and_a_seco
 ) -> None:
     result = verify(copy)
     assert result.code == HOLDS, result.out
-    assert "2026-11-27T21 to 2026-11-28T03: 7 digests, 15 objects, 54 records of 9 subjects" in result.out
+    assert "2026-11-27T21 to 2026-11-28T03: 7 digests, 15 objects, 54 records of 10 subjects" in result.out
     assert json.loads(copy.digest(EMPTY_HOUR).read_bytes())["objects"] == []
 
 
