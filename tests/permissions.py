@@ -252,6 +252,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "PaymentsTable/index/by_dispute_due": {"Query"},
         "PaymentsTable/index/by_refund_request": {"Query"},
         "PlansTable": {"BatchGetItem", "PutItem"},
+        "PlansTable/index/by_attention": {"Query"},
         "EnrollmentsTable": {"BatchGetItem", "ConditionCheckItem"},
         "LimitsTable": {"BatchGetItem"},
         "AuditTable": {"PutItem"},

@@ -358,7 +358,7 @@ EMAIL_VALUES: Mapping[str, bool] = {
     ),
     **dict.fromkeys(("refundable_until", "requestable_until", "withdrawable_until", "requested_at"), False),
     **dict.fromkeys(("refund_due_by", "ended_track", "kept_track", "remaining", "due_by"), False),
-    **dict.fromkeys(("attention", "requests", "oldest", "disputes"), False),
+    **dict.fromkeys(("attention", "plans", "requests", "oldest", "disputes"), False),
     # of its content about a plan (`core/plan_emails.py`)
     **dict.fromkeys(("other_method", "expiring_method"), True),
     **dict.fromkeys(("plan_id", "installment", "installments", "day", "next_day", "retry_day", "access_until"), False),

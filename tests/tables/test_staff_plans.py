@@ -9,7 +9,7 @@ import enrollments
 from tests.harness import Harness, Response, Student
 from tests.plan_calls import FIRST, REST, begin, consent, offer_plans, pay, read, started
 from tests.tables.test_plans import problem
-from tuition.core import timestamps
+from tuition.core import emails, timestamps
 from tuition.core.errors import Unprocessable
 from tuition.payments import plan_decisions
 from tuition.storage import queries
@@ -285,6 +285,9 @@ def test_staff_charge_a_late_plan_now_and_acknowledge_that_it_was_given_up(
     shown = details(plan_id)["plan"]
     assert (shown["status"], [one["name"] for one in shown["attention"]]) == ("CLOSED", ["gave_up"])
     assert ids(tuition, admin, attention="true") == [plan_id]
+    email = emails.digest(**queries.what_waits_for_staff(10)._asdict())
+    assert email is not None
+    assert email.values["plans"] == "1"
     acknowledge = "POST /api/admin/plans/{plan_id}/attention"
     body = {"name": "gave_up", "note": "a parent pays"}
     assert tuition.admin(admin, acknowledge, {**body, "fingerprint": "9"}, plan_id=plan_id).status == 409

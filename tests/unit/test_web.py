@@ -379,3 +379,12 @@ def test_the_headers_in_production_are_those_of_the_local_stack() -> None:
     assert template["Resources"]["Distribution"]["Properties"]["DistributionConfig"]["DefaultCacheBehavior"][
         "ResponseHeadersPolicyId"
     ]
+
+
+def test_each_reason_for_attention_of_a_plan_has_its_next_step() -> None:
+    source = (ROOT / "layers/tuition/tuition/core/plan_attention.py").read_text(encoding="utf-8")
+    names = set(re.findall(r'AttentionReason\(f?"(\w+)', source))
+    words = (ROOT / "web/console/attention_reasons.js").read_text(encoding="utf-8")
+    of_plans = words.partition("const OF_PLANS = {")[2].partition("};")[0]
+    assert len(names) > 5
+    assert names == set(re.findall(r"^  (\w+):", of_plans, re.MULTILINE))

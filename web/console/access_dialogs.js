@@ -1,6 +1,7 @@
 // Changing a payment's access, and resolving an attention reason.
 import { moneyWithCode } from "../shared/format.js";
 import { get, post, useDraft } from "./api.js";
+import { installmentText, productOf } from "./components.js";
 import { ConfirmDialog, TextField } from "./dialog.js";
 import { html, useRef } from "./preact.js";
 
@@ -17,7 +18,8 @@ const NO_ACCESS = {
 
 /** Title, button, consequence and result of each change of access. `blocker` is why there is no access afterwards. */
 function wording(action, payment, received, blocker) {
-  const { track, currency, refundable_amount: refundable, dispute } = payment;
+  const { currency, refundable_amount: refundable, dispute, plan_id: plan } = payment;
+  const track = productOf(payment);
   const kept = dispute === "open" ? "the bank decides who gets the money" : `we keep ${moneyWithCode(Math.max(0, refundable), currency)}`;
   const none = `The payment still grants no access, because ${NO_ACCESS[blocker]}.`;
   return {
@@ -26,10 +28,14 @@ function wording(action, payment, received, blocker) {
       confirmText: "Accept",
       consequence: blocker
         ? `Accept ${received} as full payment for ${track}. ${none} No money moves.`
-        : `Accept ${received} as full payment for ${track} and enroll the student. No money moves.`,
+        : plan
+          ? `Accept ${received} for ${installmentText(payment)} of the plan for ${track}. It then counts as paid. No money moves.`
+          : `Accept ${received} as full payment for ${track} and enroll the student. No money moves.`,
       result: blocker
         ? `Accepted. ${none} No money moved.`
-        : `Accepted. This payment now grants access to ${track}. No money moved.`,
+        : plan
+          ? `Accepted. The plan counts ${installmentText(payment)} as paid. No money moved.`
+          : `Accepted. This payment now grants access to ${track}. No money moved.`,
     },
     restore: {
       title: "Restore access",

@@ -3,8 +3,9 @@ import { moneyWithCode } from "../shared/format.js";
 import { ResolveDialog } from "./access_dialogs.js";
 import { get, paymentChanged, useResponse } from "./api.js";
 import { detailText, kindOf, suggestedAction } from "./attention_reasons.js";
-import { Amount, DueBy, Empty, WhenLoaded, Pager, Status, Time, UserLink } from "./components.js";
+import { Amount, DueBy, Empty, WhenLoaded, Pager, PlanLink, productOf, Status, Time, UserLink } from "./components.js";
 import { CreatedHeader, orderOf, pageNames } from "./order.js";
+import { PlanTable } from "./plans.js";
 import { html, useRef } from "./preact.js";
 import { Choose, ChooseAll, QueueBar, useQueue } from "./queue.js";
 import { LoadedDecision } from "./refund_requests.js";
@@ -12,6 +13,7 @@ import { ResolveBatch } from "./resolve_batch.js";
 import { Result } from "./result.js";
 import { openDialog, routeTo } from "./route.js";
 
+const PLANS = 20;
 /** Reasons that only a decision about the request, or a refund, ends. */
 const NOT_RESOLVED = ["", "refund_request", "withdrawal"];
 
@@ -26,12 +28,22 @@ const rowOf = (payment, reason) => ({
   reason,
 });
 
-const nameOf = ({ payment, reason }) => `${kindOf(reason).replace("_", " ")} of ${payment.email ?? payment.user_id}, ${payment.track}`;
+const nameOf = ({ payment, reason }) => `${kindOf(reason).replace("_", " ")} of ${payment.email ?? payment.user_id}, ${productOf(payment)}`;
+
+/** A page of the payments that need attention; with the first page, the newest plans that do. */
+async function load(order, cursor) {
+  const [page, { plans, next_cursor: morePlans }] = await Promise.all([
+    get("/admin/attention", { limit: 50, order, cursor }),
+    cursor ? { plans: [] } : get("/admin/plans", { attention: "true", limit: PLANS }),
+  ]);
+  return { ...page, plans, morePlans };
+}
 
 export function Attention({ query, staff }) {
   const { cursor } = query;
   const order = orderOf(query);
-  const state = useResponse(() => get("/admin/attention", { limit: 50, order, cursor }), [order ?? "", cursor]);
+  const state = useResponse(() => load(order, cursor), [order ?? "", cursor]);
+  const plans = state.response?.plans ?? [];
   const payments = state.response?.payments ?? [];
   const rows = payments.flatMap((payment) => reasonsOf(payment).map((reason) => rowOf(payment, reason)));
   const queue = useQueue(rows, state, paymentChanged);
@@ -39,7 +51,7 @@ export function Attention({ query, staff }) {
   const empty = ({ payments: shown, next_cursor: next }) =>
     !shown.length &&
     !next &&
-    html`<${Empty} title="Nothing needs attention"><p>Disputes, differing amounts, double payments and failed refunds appear here.</p><//>`;
+    html`<${Empty} title=${plans.length ? "No payment needs attention" : "Nothing needs attention"}><p>Disputes, differing amounts, double payments and failed refunds appear here.</p><//>`;
   return html`<h1 tabindex="-1">Needs attention</h1>
     <${Result} result=${result} />
     <${WhenLoaded} of=${state} empty=${empty}>
@@ -53,7 +65,13 @@ export function Attention({ query, staff }) {
       </table></div>
       <${Pager} path=${["attention"]} query=${{ order, cursor }} next=${next} count=${payments.length} names=${pageNames(order)} />`}
     <//>
+    <div>${plans.length > 0 && html`<${PlansNeedingAttention} plans=${plans} more=${state.response.morePlans} />`}</div>
     ${staff.decides && html`<${OpenDialog} key=${`${query.do} ${query.on}`} query=${query} rows=${rows} queue=${queue} done=${done} />`}`;
+}
+
+function PlansNeedingAttention({ plans, more }) {
+  return html`<section><h2>Payment plans that need attention</h2><${PlanTable} plans=${plans} />
+    ${more && html`<p class="small"><a href=${routeTo(["plans"], { attention: "true" })}>All payment plans that need attention</a></p>`}</section>`;
 }
 
 function Row({ row, queue, staff }) {
@@ -65,7 +83,7 @@ function Row({ row, queue, staff }) {
     ${staff.decides && html`<${Choose} queue=${queue} row=${row} name=${nameOf(row)} />`}
     <td><a class="open" href=${routeTo(["payments", id])}><${Time} at=${payment.created_at} /><span class="visually-hidden"> ${moneyWithCode(payment.amount, currency)}, ${nameOf(row)}</span></a></td>
     <td class="person"><${UserLink} id=${payment.user_id}>${payment.email ?? payment.user_id}<//></td>
-    <td>${payment.track}</td>
+    <td>${productOf(payment)}<${PlanLink} payment=${payment} /></td>
     <td class="right"><${Amount} payment=${payment} /></td>
     <td><${Status} payment=${payment} /></td>
     <td class="long"><span class="chip warn">${kind.replace("_", " ") || "other"}</span> ${kind && detail.startsWith(`${kind} `) ? detail.slice(kind.length + 1) : detail}<${DueBy} reason=${reason} /><span class="advice">${suggestedAction(reason)}</span></td>

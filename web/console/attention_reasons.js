@@ -20,7 +20,22 @@ const SUGGESTED_ACTIONS = {
   chain: "Someone may have changed our tables. Tell a developer, and keep the payment as it is.",
   unconfirmed: "Look at the payment in Stripe. If it was never paid, revoke access and find out who sent the event.",
   rebuilt: "Check for other missing records, then mark as resolved.",
+  plan_missing: "Refund the payment, or agree with the student what they still owe. Tell a developer.",
 };
+
+const OF_PLANS = {
+  double: "Refund one of the payments of this installment, on the payment’s page.",
+  refund: "Decide: continue after the refund, forgive the rest, or close the plan.",
+  money_due: "Refund it on the payment’s page, or another way. Then mark as resolved.",
+  waived: "Refund it on the payment’s page, or keep it if the student agrees. Then mark as resolved.",
+  after_close: "Refund it on the payment’s page. Then mark as resolved.",
+  gave_up: "Talk to the student, who can still pay. Else forgive the rest, or close the plan.",
+  bounced: "Tell the student another way, and have them correct their address. The charge is made on its day.",
+  rebuilt: "Check for other missing records, then mark as resolved.",
+};
+
+/** The usual next step for a plan’s attention reason. */
+export const suggestedActionOfPlan = (reason) => OF_PLANS[kindOf(reason)] ?? "";
 
 /** The kind of an attention reason: `dispute:du_1` is a `dispute`. */
 export const kindOf = ({ name }) => name.split(":")[0];

@@ -19,6 +19,16 @@ export function Time({ at, seconds = false }) {
   return at ? html`<time datetime=${at} title=${utc(at)}>${moment(at, seconds)}</time>` : html`<${None} />`;
 }
 
+/** The code of what a payment or a plan is for: a track or a membership. */
+export const productOf = ({ track, membership }) => track ?? membership;
+
+/** "installment 2", or "installments 2, 3": what a payment pays of its plan. */
+export const installmentText = ({ covers }) => `${covers.length === 1 ? "installment" : "installments"} ${covers.join(", ")}`;
+
+/** A link to the plan of a payment, if it has one: the installments that it pays, or `text`. */
+export const PlanLink = ({ payment, text }) =>
+  payment.plan_id && html`<a class="why" href=${routeTo(["plans", payment.plan_id])}>${text ?? installmentText(payment)}</a>`;
+
 /** When an answer or a refund is due for an attention reason, in red within the last three days. */
 export function DueBy({ reason: { due_by: dueBy } }) {
   if (!dueBy) return null;

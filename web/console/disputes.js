@@ -2,7 +2,7 @@
 import { moneyWithCode, relativeTime, sentenceCase } from "../shared/format.js";
 import { ResolveDialog } from "./access_dialogs.js";
 import { get, paymentChanged, useResponse } from "./api.js";
-import { Empty, EnrollmentStatus, isSoon, WhenLoaded, Pager, StripeLink, Time, UserLink } from "./components.js";
+import { Empty, EnrollmentStatus, isSoon, Pager, PlanLink, productOf, StripeLink, Time, UserLink, WhenLoaded } from "./components.js";
 import { html, useRef } from "./preact.js";
 import { Choose, ChooseAll, QueueBar, useQueue } from "./queue.js";
 import { ResolveBatch } from "./resolve_batch.js";
@@ -18,7 +18,7 @@ const rowOf = (dispute) => ({
   reason: dispute.attention,
 });
 
-const nameOf = ({ dispute }) => `dispute of ${dispute.email ?? dispute.user_id}, ${dispute.track}`;
+const nameOf = ({ dispute }) => `dispute of ${dispute.email ?? dispute.user_id}, ${productOf(dispute)}`;
 
 export function Disputes({ query, staff }) {
   const state = query.state === "over" ? "over" : "open";
@@ -62,7 +62,7 @@ function Row({ row, queue, staff }) {
     <td><span class=${`chip ${color}`}>${sentenceCase(dispute.status).toLowerCase()}</span></td>
     <td class="right"><span class="sum">${moneyWithCode(dispute.amount, dispute.currency)}</span></td>
     <td class="person"><${UserLink} id=${dispute.user_id}>${dispute.email ?? dispute.user_id}<//></td>
-    <td>${dispute.track}</td>
+    <td>${productOf(dispute)}<${PlanLink} payment=${dispute} text="payment plan" /></td>
     <td><${EnrollmentStatus} status=${dispute.enrollment} /></td>
     <td data-label="Opened"><${Time} at=${dispute.created_at} /></td>
     <td class="actions"><${StripeLink} href=${dispute.stripe_url}>${dispute.over ? "View in Stripe" : "Respond in Stripe"}<//>

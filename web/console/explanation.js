@@ -22,7 +22,8 @@ export function Explanation({ payment, grantsAccess }) {
 
 function Terms({ payment: { payment_id: id, version } }) {
   const state = useResponse(() => get(`/admin/payments/${encodeURIComponent(id)}/explain`), [id, version]);
-  return html`<${WhenLoaded} of=${state}>${({ sentence, terms }) => html`<p class="strong">${sentence}</p>
+  return html`<${WhenLoaded} of=${state}>${({ sentence, terms, plan_id: plan }) => html`<p class="strong">${sentence}</p>
+    ${plan && html`<p class="small">The conditions below are those of this payment alone. <a href=${routeTo(["plans", plan])}>Open the plan</a></p>`}
     <div class="scroll" tabindex="0" role="region" aria-label="Conditions of access"><table><thead><tr><th scope="col">Condition</th><th scope="col">Holds</th><th scope="col">Records</th><th scope="col">Facts</th></tr></thead>
     <tbody>${terms.map((term) => html`<${TermRow} key=${term.term} id=${id} term=${term} />`)}</tbody></table></div>`}<//>`;
 }

@@ -1,6 +1,7 @@
 // The form above the payments list. Every change goes into the address.
 import { decimal, minorUnits, sentenceCase } from "../shared/format.js";
 import { get, useResponse } from "./api.js";
+import { productOf } from "./components.js";
 import { AMOUNT_ERROR, activeFilters, hasFilters } from "./filters.js";
 import { html, useLayoutEffect, useRef, useState } from "./preact.js";
 import { changeQuery, routeTo } from "./route.js";
@@ -23,8 +24,8 @@ export function FilterForm({ query, errors, staff }) {
   const catalog = useResponse(() => get("/payments/tracks"), []);
   const set = (changes) => changeQuery({ ...changes, cursor: "" });
   const currency = query.currency ?? catalog.response?.tracks[0]?.currency;
-  const { tracks: sold = [], no_longer_sold: former = [] } = catalog.response ?? {};
-  const tracks = [...sold, ...former].map(({ track }) => [track, track]);
+  const { tracks: sold = [], memberships = [], no_longer_sold: former = [] } = catalog.response ?? {};
+  const tracks = [...sold, ...memberships, ...former].map((product) => [productOf(product), productOf(product)]);
   return html`<form class="filters" role="search" aria-label="Payments" onSubmit=${(event) => event.preventDefault()}>
     <div class="line">
       <${SearchField} query=${query} set=${set} />

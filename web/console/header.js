@@ -24,10 +24,16 @@ const OTHER_LINKS = [
 ];
 const NARROW = matchMedia("(max-width: 62rem)");
 
-/** The queues whose length the navigation shows: the route, the name of its list, and what the number counts. */
+/** The queues whose length the navigation shows: each route with the name of its list, and what the number counts. */
 const COUNTED = {
-  attention: { path: "/admin/attention", list: "payments", meaning: "need attention" },
-  "refund-requests": { path: "/admin/refund-requests", list: "refund_requests", meaning: "await approval" },
+  attention: {
+    lists: [
+      ["/admin/attention", "payments"],
+      ["/admin/plans", "plans", { attention: "true" }],
+    ],
+    meaning: "need attention",
+  },
+  "refund-requests": { lists: [["/admin/refund-requests", "refund_requests"]], meaning: "await approval" },
 };
 
 export function Header({ config, user, view, signedIn, showHelp }) {
@@ -121,14 +127,18 @@ function Menu({ id, text, label, current, end = false, children }) {
   </div>`;
 }
 
-/** The length of a queue, at most "20+". Its place is kept free, so that nothing moves when the number arrives. */
-function Count({ path, list, meaning }) {
+/** The length of a queue, as "20+" if it is longer. Its place is kept free, so that nothing moves when it arrives. */
+function Count({ lists, meaning }) {
   const [count, setCount] = useState("");
-  const load = () =>
-    get(path, { limit: 20 }).then(
-      ({ [list]: rows, next_cursor: next }) => setCount(`${rows.length}${next ? "+" : ""}`),
-      () => setCount(""),
-    );
+  const load = async () => {
+    try {
+      const pages = await Promise.all(lists.map(([path, , query]) => get(path, { ...query, limit: 20 })));
+      const length = pages.reduce((sum, page, index) => sum + page[lists[index][1]].length, 0);
+      setCount(`${Math.min(length, 20)}${length > 20 || pages.some((page) => page.next_cursor) ? "+" : ""}`);
+    } catch {
+      setCount("");
+    }
+  };
   useVisibleInterval(load);
   useEffect(() => {
     load();

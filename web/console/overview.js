@@ -1,7 +1,7 @@
 // Overview, the landing page: the figures of a range of days, and the requests and disputes that wait.
 import { money, relativeTime, sentenceCase } from "../shared/format.js";
 import { get, useResponse } from "./api.js";
-import { Empty, Time, WhenLoaded } from "./components.js";
+import { Empty, productOf, Time, WhenLoaded } from "./components.js";
 import { Codes, Cohorts, Failures, Periods, percent, sum, Tracks, whole } from "./overview_charts.js";
 import { html } from "./preact.js";
 import { changeQuery, routeTo } from "./route.js";
@@ -75,8 +75,8 @@ const rangeText = ({ from, to, zone }) => `${from === to ? from : `${from} to ${
 
 function TrackField({ track }) {
   const catalog = useResponse(() => get("/payments/tracks"), []);
-  const { tracks = [], no_longer_sold: former = [] } = catalog.response ?? {};
-  const names = new Set([...tracks, ...former].map((one) => one.track));
+  const { tracks = [], memberships = [], no_longer_sold: former = [] } = catalog.response ?? {};
+  const names = new Set([...tracks, ...memberships, ...former].map(productOf));
   if (track) names.add(track);
   const options = [["", "All"], ...[...names].map((one) => [one, one])];
   return html`<${Choice} name="track" text="Track" value=${track ?? ""} options=${options} />`;

@@ -1,9 +1,9 @@
 // One payment: its state, why it needs attention, its timeline, and the actions of staff.
-import { moneyWithCode } from "../shared/format.js";
+import { moneyWithCode, sentenceCase } from "../shared/format.js";
 import { AccessDialog, ResolveDialog } from "./access_dialogs.js";
 import { explain, get, paymentChanged, useResponse } from "./api.js";
 import { detailText, kindOf, suggestedAction } from "./attention_reasons.js";
-import { DueBy, Empty, Failure, priceText, WhenLoaded, Status, Time, UserLink } from "./components.js";
+import { DueBy, Empty, Failure, installmentText, priceText, productOf, WhenLoaded, Status, Time, UserLink } from "./components.js";
 import { Documents } from "./documents.js";
 import { allowedEmails, EmailDialog } from "./email_dialog.js";
 import { Evidence, EvidenceDialog } from "./evidence.js";
@@ -11,10 +11,11 @@ import { Explanation } from "./explanation.js";
 import { MomentNotice, NoSuchMoment } from "./moment.js";
 import { Notes } from "./notes.js";
 import { PaymentFields } from "./payment_fields.js";
+import { PlanStatus } from "./plans.js";
 import { html, useRef, useState } from "./preact.js";
 import { RefundDialog, RequestDialog } from "./refund_dialogs.js";
 import { Result } from "./result.js";
-import { lastList, openDialog } from "./route.js";
+import { lastList, openDialog, routeTo } from "./route.js";
 import { enrollmentStatus, refundState } from "./status.js";
 import { Timeline } from "./timeline.js";
 
@@ -39,18 +40,21 @@ export function Payment({ id, query, staff }) {
 function Details({ details, query, staff, result, done }) {
   const { payment, groups } = details;
   const { currency, refund_amount: refunded, refundable_amount: refundable } = payment;
-  const { grants_access: grantsAccess, enrollment } = groups.payment;
+  const { enrollment } = groups.payment;
+  const { plan } = details;
+  const grantsAccess = plan ? plan.grants_access : groups.payment.grants_access;
   const price = priceText(payment);
   const isDisputed = payment.dispute === "open";
   return html`
     <div class="headline">
-      <h1 tabindex="-1" data-title=${`${payment.email ?? payment.user_id}, ${payment.track}`}>${moneyWithCode(payment.amount, currency)} for ${payment.track}</h1>
+      <h1 tabindex="-1" data-title=${`${payment.email ?? payment.user_id}, ${productOf(payment)}`}>${moneyWithCode(payment.amount, currency)} for ${productOf(payment)}</h1>
       <${Status} payment=${payment} /><${Failure} failure=${payment.failure} />
       <span class="grow"></span>
       ${staff.decides && html`<${Actions} details=${details} />`}
     </div>
     <p class="summary">
       <span><${UserLink} id=${payment.user_id}>${payment.email ?? payment.user_id}<//></span>
+      ${payment.plan_id && html`<span><a href=${routeTo(["plans", payment.plan_id])}>${sentenceCase(installmentText(payment))} of a payment plan</a>${plan && html` <${PlanStatus} plan=${plan} />`}</span>`}
       <span>created <${Time} at=${payment.created_at} /></span>
       ${price && html`<span>${price}</span>`}
       ${refunded > 0 && html`<span>${moneyWithCode(refunded, currency)} refunded${isDisputed ? "" : `, ${moneyWithCode(refundable, currency)} refundable`}</span>`}

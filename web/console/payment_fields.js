@@ -3,11 +3,13 @@ import { moneyWithCode, sentenceCase, shortMethodName } from "../shared/format.j
 import { EnrollmentStatus, Id, None, Status, StripeLink, Time, UserLink } from "./components.js";
 import { html, useState } from "./preact.js";
 import { NOT_RECORDED } from "./record_words.js";
+import { routeTo } from "./route.js";
 
 const ALL = "tuition.console.all-fields";
 /** The important fields, each with its group. One without a value is left out. */
 const IMPORTANT = [
   ["payment", "payment_id"],
+  ["payment", "plan"],
   ["student", "email"],
   ["student", "user_id"],
   ["money", "received"],
@@ -22,6 +24,7 @@ const IMPORTANT = [
 const LABELS = {
   payment_id: "Payment ID",
   user_id: "User ID",
+  covers: "Installments",
   lost: "Lost to disputes",
   last4: "Last 4 digits",
   receipt_url: "Receipt",
@@ -70,6 +73,8 @@ function Value({ field, value, group }) {
   if (/_(at|until|by)$/.test(field)) return html`<${Time} at=${value} seconds=${true} />`;
   if (field === "status") return html`<${Status} payment=${{ status: value }} />`;
   if (field === "enrollment") return html`<${EnrollmentStatus} status=${value} />`;
+  if (field === "plan") return html`<a href=${routeTo(["plans", value])}>${value}</a>`;
+  if (field === "covers") return value.length ? value.join(", ") : html`<${None} />`;
   if (field === "user_id") return html`<${UserLink} id=${value} />`;
   if (field.endsWith("_url")) return html`<${StripeLink} href=${value}>Open<//>`;
   if (STRIPE_PAGES[field] && group[STRIPE_PAGES[field]])

@@ -1,6 +1,6 @@
 // A table of payments: of the payments list and of a user.
 import { moment, shortMethodName } from "../shared/format.js";
-import { Amount, AttentionChips, Failure, None, Status, Time, UserLink } from "./components.js";
+import { Amount, AttentionChips, Failure, None, PlanLink, productOf, Status, Time, UserLink } from "./components.js";
 import { CreatedHeader } from "./order.js";
 import { html, useLayoutEffect, useRef } from "./preact.js";
 import { routeTo } from "./route.js";
@@ -29,13 +29,13 @@ export function PaymentTable({ payments, showStudent = true, order }) {
 }
 
 function Row({ payment, showStudent }) {
-  const { payment_id: id, created_at: createdAt, track, failure, attention, user_id: userId, email } = payment;
-  const name = `${moment(createdAt)}, ${track}${showStudent ? `, ${email ?? userId}` : ""}`;
+  const { payment_id: id, created_at: createdAt, failure, attention, user_id: userId, email } = payment;
+  const name = `${moment(createdAt)}, ${productOf(payment)}${showStudent ? `, ${email ?? userId}` : ""}`;
   return html`<tr data-id=${id}>
     <td class="created"><a class="open" href=${routeTo(["payments", id])} aria-label=${name} onClick=${rememberOpened(id)}><${Time} at=${createdAt} /></a></td>
     <td class="status"><${Status} payment=${payment} /><${Failure} failure=${failure} /></td>
-    <td class="amount right"><${Amount} payment=${payment} /></td>
-    <td class="track">${track}</td>
+    <td class="amount right"><${Amount} payment=${payment} /><${PlanLink} payment=${payment} /></td>
+    <td class="track">${productOf(payment)}</td>
     ${showStudent && html`<td class="student"><${UserLink} id=${userId}>${email ?? userId}<//></td>`}
     <td class="method">${shortMethodName(payment.payment_method) || html`<${None} />`}</td>
     <td class="reasons">${attention.length ? html`<${AttentionChips} reasons=${attention} />` : html`<${None} />`}</td>

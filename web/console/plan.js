@@ -1,7 +1,8 @@
 // One payment plan: its schedule, payments, what happens next and when, its timeline, and the decisions of staff.
 import { moneyWithCode, sentenceCase } from "../shared/format.js";
-import { get, useResponse } from "./api.js";
-import { Empty, None, Time, UserLink, WhenLoaded } from "./components.js";
+import { get, paymentChanged, useResponse } from "./api.js";
+import { suggestedActionOfPlan } from "./attention_reasons.js";
+import { Empty, None, productOf, Time, UserLink, WhenLoaded } from "./components.js";
 import { PaymentTable } from "./payment_table.js";
 import { CollectDialog, DecisionDialog, decisionName, ResolvePlanDialog } from "./plan_dialogs.js";
 import { planName, PlanStatus } from "./plans.js";
@@ -17,6 +18,7 @@ export function Plan({ id, query, staff }) {
   const [result, setResult] = useState(undefined);
   const done = (text) => {
     setResult(text ? { text } : undefined);
+    paymentChanged();
     state.reload();
   };
   if (state.error?.status === 404)
@@ -31,7 +33,7 @@ function Details({ details, query, staff, result, done }) {
   const total = plan.total === null ? `${moneyWithCode(plan.schedule[0].amount, plan.currency)} every ${plan.every}` : moneyWithCode(plan.total, plan.currency);
   return html`
     <div class="headline">
-      <h1 tabindex="-1" data-title=${`${plan.email ?? plan.user_id}, ${planName(plan)}`}>${total} for ${plan.track ?? plan.membership}</h1>
+      <h1 tabindex="-1" data-title=${`${plan.email ?? plan.user_id}, ${planName(plan)}`}>${total} for ${productOf(plan)}</h1>
       <${PlanStatus} plan=${plan} />
       <span class="grow"></span>
       ${staff.decides && html`<${Actions} details=${details} />`}
@@ -68,7 +70,7 @@ function Actions({ details }) {
 }
 
 function Attention({ reason, staff }) {
-  return html`<div class="note warn attention"><div><p><strong>Needs attention:</strong> ${reason.detail}.</p></div>
+  return html`<div class="note warn attention"><div><p><strong>Needs attention:</strong> ${reason.detail}.</p><p class="small">${suggestedActionOfPlan(reason)}</p></div>
     ${staff.decides && html`<button type="button" class="quiet" onClick=${() => openDialog("resolve", { on: reason.name })}>Mark as resolved…</button>`}</div>`;
 }
 
@@ -94,13 +96,13 @@ function Installment({ one, plan, actions }) {
 }
 
 const BOUNDARIES = {
-  due: "it is due, and the grace period begins",
-  grace_over: "the grace period ends, and access with it if nothing is paid",
-  give_up: "the plan is given up and closed",
-  period_end: "the membership ends",
+  due: (seq) => `installment ${seq} is due, and its grace period begins`,
+  grace_over: (seq) => `access ends if installment ${seq} is not paid`,
+  give_up: (seq) => `the plan is given up and closed if installment ${seq} is not paid`,
+  period_end: () => "the membership ends",
 };
 const REFUSALS = {
-  not_charged: "Nothing of this plan is charged now.",
+  not_charged: "Nothing is charged without the student now.",
   processing: "A bank is processing a payment.",
   unanswered: "The result of a charge is being read.",
   not_announced: "The next charge is announced first, some days before its day.",
@@ -108,6 +110,7 @@ const REFUSALS = {
   do_not_try_again: "The student’s bank refuses every further charge of this payment method.",
   authentication_required: "The student’s bank asks the student to confirm: only they can pay.",
   tries_used: "This bank account was debited as often as it may be. Only the student can pay.",
+  stopped: "Staff have stopped the charges of all plans.",
   tried_today: "Staff had this plan charged today. It can be charged again tomorrow.",
 };
 
@@ -117,9 +120,9 @@ function Ahead({ details }) {
   const attempt = plan.next?.attempt_at;
   if (!boundaries.length && !attempt && !refusal) return null;
   return html`<section class="panel"><h2>What happens next</h2><ul class="plain">
-    ${attempt && html`<li><${Time} at=${attempt} />: installment ${plan.next.seqs.join(", ")} is charged</li>`}
-    ${boundaries.map(({ at, name, seq }) => html`<li key=${`${name} ${at}`}><${Time} at=${at} />: installment ${seq}, ${BOUNDARIES[name]}</li>`)}
-    ${refusal && html`<li>${REFUSALS[refusal]}</li>`}
+    ${attempt && html`<li>From <${Time} at=${attempt} />: installment ${plan.next.seqs.join(", ")} is charged</li>`}
+    ${boundaries.map(({ day, name, seq }) => html`<li key=${name}>${day}: ${BOUNDARIES[name](seq)}</li>`)}
+    ${refusal && !(attempt && refusal === "not_announced") && html`<li>${REFUSALS[refusal]}</li>`}
   </ul></section>`;
 }
 
@@ -137,7 +140,7 @@ function PlanTimeline({ details }) {
   const entries = audit.map((record) => ({
     ...recordEntry(record),
     actor: record.actor && { id: record.actor, isStudent: record.actor === plan.user_id },
-    payment: byId[record.subject] && { ...byId[record.subject], track: "payment" },
+    payment: byId[record.subject] && { ...byId[record.subject], track: null, membership: null },
   }));
   const broken = chains.find(({ verified }) => !verified);
   const status = broken

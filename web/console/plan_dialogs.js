@@ -10,7 +10,7 @@ const path = ({ plan_id: id }) => `/admin/plans/${encodeURIComponent(id)}`;
 
 /** `[button, what happens to the plan, result]` of each decision, by its name in the API. */
 const WORDING = {
-  waive: (seq) => [`Waive installment ${seq}`, `Installment ${seq} is not owed any more. Payments that were made stay as they are.`, `Waived. Installment ${seq} is not owed any more.`],
+  waive: (seq) => [`Waive installment ${seq}`, `Installment ${seq} is not owed any more, and never charged. Payments that were made stay as they are.`, `Waived. Installment ${seq} is not owed any more.`],
   reschedule: (seq) => [`Move installment ${seq}`, `Installment ${seq} is due on the new day. The student gets a notice before it is charged.`, `Moved. Installment ${seq} is due on another day.`],
   forgive: () => ["Forgive the rest", "The student owes nothing more, and the plan is complete.", "Forgiven. The student owes nothing more."],
   pause: () => ["Pause", "Nothing is announced or charged until staff resume the plan. Later due days then move by the days paused.", "Paused. Nothing is charged until staff resume it."],
@@ -23,17 +23,35 @@ const WORDING = {
 
 export const decisionName = ({ decision, seq }) => WORDING[decision](seq)[0];
 
+const isProcessing = ({ schedule }) => schedule.some(({ state }) => state === "processing");
+
+/** The effect of a decision on the money that was paid, and on money that a bank or a dispute still holds. */
+function moneyBack({ refund, after }, plan) {
+  const processing = isProcessing(plan) ? ` A payment that a bank is processing is ${refund === "all" ? "refunded too" : "kept"} when it arrives.` : "";
+  if (refund !== "all") return `No money moves.${refund ? processing : ""}`;
+  const held = plan.received - plan.refunded - after.refund_amount;
+  const rest = held > 0 ? ` ${moneyWithCode(held, plan.currency)} can’t be refunded now, because a dispute took or holds it.` : "";
+  return `${moneyWithCode(after.refund_amount, plan.currency)} goes back to the student within a quarter of an hour.${rest}${processing}`;
+}
+
+/** When a charge that was announced is made, if its installment moves to an earlier day. */
+function announcedText({ decision, seq }, plan) {
+  const { collect } = plan.schedule.find((one) => one.seq === seq) ?? {};
+  return decision === "reschedule" && collect ? ` It is announced for ${collect}, so it is not charged before that day.` : "";
+}
+
 /** The outcome of a decision, which the API computes, in words. */
-function outcome({ after }, plan) {
-  const back = after.refund_amount > 0 ? `${moneyWithCode(after.refund_amount, plan.currency)} goes back to the student within a quarter of an hour.` : "No money moves.";
+function outcome(action, plan) {
+  const { after } = action;
+  const back = `${announcedText(action, plan)} ${moneyBack(action, plan)}`.trim();
   const access = after.grants_access === plan.grants_access ? `The student ${plan.grants_access ? "keeps" : "still has no"} access.` : `The student ${after.grants_access ? "gets" : "loses"} access.`;
   return `${back} ${access} The plan is then “${planStatus(after.status)[0]}”, with ${moneyWithCode(after.outstanding, plan.currency)} outstanding.`;
 }
 
 /** Decide about a plan as it was when the dialog opened. `actions` are those of this decision that the API accepts now. */
 export function DecisionDialog({ details, actions, done }) {
-  const opened = useRef({ plan: details.plan, actions });
-  const { plan, actions: choices } = opened.current;
+  const opened = useRef({ plan: details.plan, actions, earlier: details.facts.decisions.map(({ id }) => id) });
+  const { plan, actions: choices, earlier } = opened.current;
   const [first] = choices;
   const [refund, setRefund] = useState(first.refund);
   const [to, setTo] = useState("");
@@ -44,7 +62,7 @@ export function DecisionDialog({ details, actions, done }) {
   const [title, what, result] = WORDING[first.decision](first.seq);
   const needsDay = first.decision === "reschedule";
   const pausedAccess = { yes: true, no: false }[access];
-  const consequence = pausedAccess === undefined ? outcome(action, plan) : outcome({ after: { ...action.after, grants_access: pausedAccess } }, plan);
+  const consequence = pausedAccess === undefined ? outcome(action, plan) : outcome({ ...action, after: { ...action.after, grants_access: pausedAccess } }, plan);
   const submit = async () => {
     await post(`${path(plan)}/decisions`, {
       decision: first.decision,
@@ -60,7 +78,8 @@ export function DecisionDialog({ details, actions, done }) {
   };
   const check = async () => {
     const { facts } = await get(path(plan));
-    if (facts.decisions.length === details.facts.decisions.length) return { text: UNDONE };
+    const isOwn = (one) => one.decision === first.decision && one.note === note.trim() && !earlier.includes(one.id);
+    if (!facts.decisions.some(isOwn)) return { text: UNDONE };
     discard();
     return { text: "We checked: the decision is recorded.", final: true };
   };

@@ -1,7 +1,7 @@
 // The list of payment plans, by the day on which the next installment is due.
 import { moneyWithCode } from "../shared/format.js";
 import { get, useResponse } from "./api.js";
-import { AttentionChips, Empty, None, Pager, UserLink, WhenLoaded } from "./components.js";
+import { AttentionChips, Empty, None, Pager, productOf, UserLink, WhenLoaded } from "./components.js";
 import { html } from "./preact.js";
 import { changeQuery, routeTo } from "./route.js";
 import { planStatus, planStatuses } from "./status.js";
@@ -35,6 +35,8 @@ export function Plans({ query }) {
 }
 
 function Filters({ query, isFiltered }) {
+  const { tracks = [], memberships = [], no_longer_sold: former = [] } = useResponse(() => get("/payments/tracks"), []).response ?? {};
+  const products = [...tracks, ...memberships, ...former].map((product) => [productOf(product), productOf(product)]);
   const set = (changes) => changeQuery({ ...changes, cursor: "" });
   const choose = (name) => ({ target }) => set({ [name]: target.value });
   const select = (name, label, options) => html`<div class=${`field ${query[name] ? "on" : ""}`}><label for=${`plans-${name}`}>${label}</label>
@@ -49,8 +51,8 @@ function Filters({ query, isFiltered }) {
   };
   return html`<form class="filters" role="search" aria-label="Payment plans" onSubmit=${search}>
     <div class="line">
-      <div class=${`field wide ${query.q ? "on" : ""}`}><label for="plans-q">Find a student</label>
-        <input id="plans-q" name="q" type="search" autocomplete="off" spellcheck="false" placeholder="Email or ID" value=${query.q ?? ""} key=${query.q} /></div>
+      <div class=${`field wide ${query.q ? "on" : ""}`}><label for="plans-q">Find</label>
+        <input id="plans-q" name="q" type="search" autocomplete="off" spellcheck="false" placeholder="Email, or ID of a student, payment or plan" value=${query.q ?? ""} key=${query.q} /></div>
       <button type="submit" class="quiet">Find</button>
       ${isFiltered && html`<a class="button quiet" href=${routeTo(["plans"])}>Clear all filters</a>`}
       <a class="button quiet" href=${routeTo(["forecast"])}>Forecast</a>
@@ -58,6 +60,7 @@ function Filters({ query, isFiltered }) {
     <div class="line">
       ${select("status", "Status", planStatuses)}
       ${select("kind", "Kind", KINDS)}
+      ${select("track", "For", products)}
       ${select("attention", "Attention", ATTENTION)}
       ${day("due_from", "Due from")}
       ${day("due_to", "Due to")}
@@ -76,9 +79,10 @@ export function PlanTable({ plans, showStudent = true }) {
 
 function Row({ plan, showStudent }) {
   const { plan_id: id, user_id: userId, email, next, currency, attention } = plan;
+  const { due, collect } = plan.schedule.find(({ seq }) => next?.seqs.includes(seq)) ?? {};
   const name = `${planName(plan)}${showStudent ? `, ${email ?? userId}` : ""}`;
   return html`<tr data-id=${id}>
-    <td><a class="open" href=${routeTo(["plans", id])}>${next?.due ?? "nothing"}<span class="visually-hidden">, ${name}</span></a></td>
+    <td><a class="open" href=${routeTo(["plans", id])}>${due ?? "nothing"}<span class="visually-hidden">, ${name}</span></a>${collect && collect !== due && html`<span class="why">charged on ${collect}</span>`}</td>
     <td><${PlanStatus} plan=${plan} /></td>
     ${showStudent && html`<td class="person"><${UserLink} id=${userId}>${email ?? userId}<//></td>`}
     <td>${planName(plan)}</td>
@@ -89,7 +93,7 @@ function Row({ plan, showStudent }) {
 }
 
 /** `DP, 4x`. */
-export const planName = ({ track, membership, offer }) => `${track ?? membership}, ${offer}`;
+export const planName = (plan) => `${productOf(plan)}, ${plan.offer}`;
 
 /** A plan's status, with the API's name on hover, and what only the student can do. */
 export function PlanStatus({ plan }) {

@@ -1,6 +1,6 @@
 // Audit records in words: a title, and what each changed.
 import { moneyWithCode, sentenceCase } from "../shared/format.js";
-import { enrollmentStatus, paymentStatus } from "./status.js";
+import { enrollmentStatus, paymentStatus, planStatus } from "./status.js";
 
 /** The text that the API has in place of one that no audit record holds. */
 export const NOT_RECORDED = "not recorded";
@@ -125,15 +125,27 @@ export function recordWords(record, method) {
     lost < 0 && `Won back ${money(lost)}`,
     status && STATUS_TITLES[status.to],
     enrollment && ENROLLMENT_TITLES[enrollment.to],
+    ...planWords(record.transition),
     attention && `Needs attention: ${attention.map(attentionName).join(", ")}`,
   ];
   return lines.filter((line) => line && line !== title);
 }
 
-const attentionName = (name) => name.split(":")[0].replace(/_/g, " ");
+/** `plan.gave_up` is of the plan of a payment. */
+const attentionName = (name) => name.replace(/^plan\./, "").split(":")[0].replace(/_/g, " ");
+
+/** The changes of a plan by a commit: its status, a charge that was announced, and one that failed. */
+function planWords({ plan, announced, try_failed: failed, currency }) {
+  return [
+    plan?.from && plan.to && `The plan is ${planStatus(plan.to)[0].toLowerCase()}`,
+    announced && `Installment ${announced.installment}, ${moneyWithCode(announced.amount, currency)}, is charged on ${announced.day}`,
+    failed && `Installment ${failed.installment}: ${sentenceCase(failed.code ?? "failed").toLowerCase()}`,
+  ];
+}
 
 /** The changes that a record made, with every state. */
-export function transitionLines({ status, enrollment, settled, refunded, lost, attention, currency }) {
+export function transitionLines(transition) {
+  const { status, enrollment, enrollments = {}, settled, refunded, lost, attention, plan, currency } = transition;
   const lines = [];
   const money = (amount) => moneyWithCode(Math.abs(amount), currency);
   const statusName = (value) => (value ? paymentStatus(value)[0] : "none");
@@ -143,6 +155,9 @@ export function transitionLines({ status, enrollment, settled, refunded, lost, a
   if (lost) lines.push(lost > 0 ? `Lost ${money(lost)} to a dispute` : `Won back ${money(lost)}`);
   if (status) lines.push(`Status: ${statusName(status.from)} → ${statusName(status.to)}`);
   if (enrollment) lines.push(`Enrollment: ${enrollmentName(enrollment.from)} → ${enrollmentName(enrollment.to)}`);
+  for (const [track, { from, to }] of Object.entries(enrollments)) lines.push(`Enrollment in ${track}: ${enrollmentName(from)} → ${enrollmentName(to)}`);
+  if (plan?.to) lines.push(`Plan: ${plan.from ? planStatus(plan.from)[0] : "none"} → ${planStatus(plan.to)[0]}`);
+  lines.push(...planWords({ ...transition, plan: undefined }).filter(Boolean));
   if (attention) lines.push(`Needs attention: ${attention.join(", ")}`);
   return lines;
 }

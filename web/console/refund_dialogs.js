@@ -1,6 +1,7 @@
 // Refunding a payment, and deciding a student's refund request.
 import { day, decimal, groupedDecimal, minorUnits, moneyWithCode, step } from "../shared/format.js";
 import { get, post, useDraft } from "./api.js";
+import { productOf } from "./components.js";
 import { ConfirmDialog, TextField } from "./dialog.js";
 import { html } from "./preact.js";
 import { Presets, Preview, REFUND_KINDS, Whom } from "./refund_fields.js";
@@ -10,12 +11,20 @@ const UNDONE = "It’s safe to try again.";
 const path = (payment) => `/admin/payments/${encodeURIComponent(payment.payment_id)}`;
 
 /** How a refund of all or part of a payment changes the student's access. */
-export function accessAfterRefund({ payment, groups }, isFull) {
+export function accessAfterRefund({ payment, groups, plan }, isFull) {
+  if (plan) return accessOfPlan(plan, payment, isFull);
   if (!groups.payment.grants_access) return "access doesn’t change, because this payment grants none";
   if (!isFull) return "the student stays enrolled";
   if (payment.attention.some(({ name }) => name === "double"))
-    return `this payment no longer grants access to ${payment.track}; the student keeps it through their other payment`;
-  return `the student loses access to ${payment.track} and its projects are locked`;
+    return `this payment no longer grants access to ${productOf(payment)}; the student keeps it through their other payment`;
+  return `the student loses access to ${productOf(payment)} and its projects are locked`;
+}
+
+/** How a refund of a plan's payment changes access: the installment stays paid, but the plan stops until staff decide. */
+function accessOfPlan({ status, received, refunded }, { refundable_amount: refundable }, isFull) {
+  if (["CLOSED", "REFUNDED"].includes(status)) return "access doesn’t change, because the plan has ended";
+  if (isFull && refunded + refundable >= received) return "nothing that was paid for the plan is left, so it ends, and its access with it";
+  return "access doesn’t change, and the installment stays paid; the plan charges nothing more until staff decide about it on its page";
 }
 
 /** "Refund 120.00 of 499.00 USD; the student stays enrolled." */

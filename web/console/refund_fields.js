@@ -1,6 +1,7 @@
 // Parts of the dialogs about refunds: whom it concerns, the usual amounts and reasons, and what the student will read.
 import { day, money, moneyWithCode, shortMethodName, step } from "../shared/format.js";
 import { get, useResponse } from "./api.js";
+import { installmentText, productOf } from "./components.js";
 import { MESSAGE_HEADING, subjectOf } from "./email_texts.js";
 import { html } from "./preact.js";
 
@@ -22,8 +23,8 @@ export const REFUND_KINDS = {
 
 /** The student, the track and the payment method of a payment. */
 export function Whom({ payment }) {
-  const { email, user_id: userId, track, payment_method: method, paid_at: paidAt } = payment;
-  const parts = [track, shortMethodName(method), paidAt && `paid ${day(paidAt)}`];
+  const { email, user_id: userId, payment_method: method, paid_at: paidAt } = payment;
+  const parts = [productOf(payment), payment.plan_id && installmentText(payment), shortMethodName(method), paidAt && `paid ${day(paidAt)}`];
   return html`<p class="whom"><strong>${email ?? userId}</strong> · ${parts.filter(Boolean).join(" · ")}</p>`;
 }
 
@@ -38,8 +39,9 @@ export function Presets({ refundable, currency, amount, choose }) {
 /** A preview of the email about a decision (a section of `email_texts.js`), and of the reason that the page shows. */
 export function Preview({ email, amount, payment, reason = "", message }) {
   const { response: catalog } = useResponse(() => get("/payments/tracks"), []);
-  const { tracks = [], no_longer_sold: former = [] } = catalog ?? {};
-  const { title } = [...tracks, ...former].find(({ track }) => track === payment.track) ?? { title: payment.track };
+  const { tracks = [], memberships = [], no_longer_sold: former = [] } = catalog ?? {};
+  const code = productOf(payment);
+  const { title } = [...tracks, ...memberships, ...former].find((one) => productOf(one) === code) ?? { title: code };
   return html`<figure class="preview"><figcaption>Preview: the email to the student${reason && ", and what their payments page shows"}</figcaption>
     <p class="strong">${subjectOf(email, { amount: money(amount, payment.currency), track: title })}</p>
     ${message.trim() ? html`<p class="small">${MESSAGE_HEADING}</p><p dir="auto">${message.trim()}</p>` : html`<p class="none">No message</p>`}

@@ -1,7 +1,7 @@
 // The queue of refund requests that await approval, oldest first. Staff decide in the row, one or several at once.
 import { day, moneyWithCode, relativeTime } from "../shared/format.js";
 import { get, paymentChanged, useResponse } from "./api.js";
-import { Empty, EnrollmentStatus, Pager, Time, UserLink, WhenLoaded } from "./components.js";
+import { Empty, EnrollmentStatus, Pager, PlanLink, productOf, Time, UserLink, WhenLoaded } from "./components.js";
 import { html, useRef } from "./preact.js";
 import { Choose, ChooseAll, QueueBar, useQueue } from "./queue.js";
 import { RequestDialog } from "./refund_dialogs.js";
@@ -12,7 +12,7 @@ import { openDialog, routeTo } from "./route.js";
 const LATE_MS = 3 * 86_400_000;
 
 const mayDecide = (request, decision) => request[decision === "decline" ? "can_decline" : "can_approve"];
-const nameOf = (request) => `request of ${request.email ?? request.user_id} for ${request.track}`;
+const nameOf = (request) => `request of ${request.email ?? request.user_id} for ${productOf(request)}`;
 
 export function RefundRequests({ query, staff }) {
   const load = () => get("/admin/refund-requests", { limit: 50, cursor: query.cursor });
@@ -53,7 +53,7 @@ function Row({ row, queue, staff }) {
     ${staff.decides && html`<${Choose} queue=${queue} row=${row} name=${nameOf(request)} />`}
     <td><a class="open" href=${routeTo(["payments", paymentId])}><${Time} at=${at} />${of}</a><span class=${`why ${isLate ? "soon" : ""}`}>${relativeTime(at)}</span></td>
     <td class="person"><${UserLink} id=${request.user_id}>${request.email ?? request.user_id}<//></td>
-    <td>${request.track}</td>
+    <td>${productOf(request)}<${PlanLink} payment=${request} text="payment plan" /></td>
     <td class="right"><span class="sum">${moneyWithCode(request.amount, request.currency)}</span></td>
     <td class="long" dir="auto">${request.reason}${request.refund_due_by && html`<span class="why soon">due by ${day(request.refund_due_by)}</span>`}</td>
     <td data-label="Paid"><${Time} at=${request.paid_at} /></td>

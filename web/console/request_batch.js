@@ -2,6 +2,7 @@
 import { moneyWithCode } from "../shared/format.js";
 import { explain, get, post, reportSessionExpired, useDraft } from "./api.js";
 import { BatchDialog } from "./batch_dialog.js";
+import { productOf } from "./components.js";
 import { TextField } from "./dialog.js";
 import { html, useEffect, useState } from "./preact.js";
 import { accessAfterRefund, requestOutcome, ReturnWarning } from "./refund_dialogs.js";
@@ -99,7 +100,7 @@ function itemOf(request, approving, details) {
   return {
     key: request.id,
     request,
-    label: `${request.email ?? request.user_id}, ${request.track}`,
+    label: `${request.email ?? request.user_id}, ${productOf(request)}`,
     detail: html`${moneyWithCode(approving ? amount : request.amount, currency)}${consequence} “${request.reason}”${approving && returnable}`,
   };
 }

@@ -1,5 +1,5 @@
 // A timeline in words: the events of a payment or of a student, with the technical ones on demand.
-import { Id, Time, usePages, UserLink } from "./components.js";
+import { Id, installmentText, productOf, Time, usePages, UserLink } from "./components.js";
 import { MomentForm } from "./moment.js";
 import { html, useState } from "./preact.js";
 import { NOT_RECORDED } from "./record_words.js";
@@ -19,6 +19,9 @@ function useChoice(name) {
   };
   return [on, toggle];
 }
+
+/** The name of an entry’s payment, among those of others. */
+const paymentName = (payment) => [productOf(payment), payment.plan_id && installmentText(payment)].filter(Boolean).join(", ");
 
 /** The timeline of one payment. */
 export function Timeline({ details }) {
@@ -58,7 +61,7 @@ function Entry({ entry, technical }) {
   return html`<li class=${kind}>
     <span class="when"><${Time} at=${at} seconds=${true} /></span>
     <div class="what">
-      <p class="title">${title}${payment && html` · <a href=${routeTo(["payments", payment.payment_id])}>${payment.track}</a>`}</p>
+      <p class="title">${title}${payment && html` · <a href=${routeTo(["payments", payment.payment_id])}>${paymentName(payment)}</a>`}</p>
       ${technical && record && title !== record.type && html`<p class="faint"><code>${record.type}</code></p>`}
       ${lines.map((line) => html`<p key=${line}>${line}</p>`)}
       ${technical && id && html`<p class="faint"><${Id} id=${id} /></p>`}

@@ -77,15 +77,19 @@ STUDENT_VIEWS = (
     View("/#/account", "paid"),
     View("/#/account", "paid", click("button", "Sign out everywhere…"), "dialog"),
 )
-CONSOLE_LISTS = ("overview", "payments", "attention", "refund-requests", "disputes", "books", "statement", "quarantine")
+CONSOLE_LISTS = (
+    *("overview", "payments", "attention", "refund-requests", "disputes", "plans", "forecast", "books", "statement"),
+    *("quarantine", "exports", "activity", "selling", "collecting"),
+)
 CONSOLE_VIEWS = (
     View("/console/", sees="form"),
     View("/console/", "new"),
     View("/console/#/nowhere", "admin"),
-    *(View(f"/console/#/{name}", "admin") for name in (*CONSOLE_LISTS, "exports", "activity", "selling")),
+    *(View(f"/console/#/{name}", "admin") for name in CONSOLE_LISTS),
     View("/console/#/payments?q=nobody-has-this-address", "admin"),
     View("/console/#/disputes?state=over", "admin"),
     View("/console/#/payments/pay_none", "admin"),
+    View("/console/#/plans/pln_none", "admin"),
     *(View("/console/#/payments/{payment}", "admin", of=state) for state in STUDENT_STATES if state != "disputed"),
     View(
         "/console/#/payments/{payment}",
@@ -105,6 +109,7 @@ CONSOLE_VIEWS = (
     View("/console/#/refund-requests", "admin", click("button", "Approve…"), "dialog"),
     View("/console/#/refund-requests", "admin", click("button", "Decline…"), "dialog"),
     View("/console/#/selling", "admin", click("button", "Stop selling…"), "dialog"),
+    View("/console/#/collecting", "admin", click("button", "Stop the charges…"), "dialog"),
     View("/console/#/payments", "admin", press("?"), "dialog"),
     View("/console/#/payments", "admin", click("button", "Account of"), "#account"),
 )

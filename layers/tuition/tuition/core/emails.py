@@ -473,15 +473,18 @@ def _of_request(payment: Payment, request: RefundRequest) -> dict[str, Value]:
     return values | ({"message": message} if message else {})
 
 
-def digest(requests: int, oldest: str | None, attention: int, disputes: int, due_by: str | None) -> Email | None:
+def digest(
+    requests: int, oldest: str | None, attention: int, plans: int, disputes: int, due_by: str | None
+) -> Email | None:
     """Return the daily email to staff about what waits for them; None if nothing does. Times are RFC 3339 UTC.
 
-    A refund request that waits is one of the payments that need attention too.
+    A refund request that waits is one of the payments that need attention too. `plans` are those that need it.
     """
-    if not requests + attention + disputes:
+    if not requests + attention + plans + disputes:
         return None
     values: dict[str, Value] = {"attention": str(attention)}
     values |= {"requests": str(requests)} if requests else {}
+    values |= {"plans": str(plans)} if plans else {}
     values |= {"disputes": str(disputes)} if disputes else {}
     values |= {"oldest": Instant(oldest)} if oldest else {}
     values |= {"due_by": Instant(due_by)} if due_by else {}

@@ -258,7 +258,7 @@ def send_digest() -> None:
     if not settings().staff_emails:
         return
     waiting = queries.what_waits_for_staff(MAX_COUNTED)
-    email = core_emails.digest(waiting.requests, waiting.oldest, waiting.attention, waiting.disputes, waiting.due_by)
+    email = core_emails.digest(**waiting._asdict())
     if email is None:
         return
 

@@ -378,17 +378,18 @@ def oldest_refund_request() -> str | None:
 
 
 class Waiting(NamedTuple):
-    """The payments that wait for staff: how many of each kind, and the first times (RFC 3339 UTC)."""
+    """The payments and plans that wait for staff: how many of each kind, and the first times (RFC 3339 UTC)."""
 
     requests: int
     oldest: str | None
     attention: int
+    plans: int
     disputes: int
     due_by: str | None
 
 
 def what_waits_for_staff(limit: int) -> Waiting:
-    """Count at most `limit` refund requests, payments that need attention, and open disputes."""
+    """Count at most `limit` refund requests, payments and plans that need attention, and open disputes."""
     requests = _first(by_refund_request("awaiting_approval"), limit)
     disputes = _first(by_dispute_due("open"), limit)
     oldest = [item["refund_requested_at"]["S"].partition("#")[0] for item in requests[:1]]
@@ -397,6 +398,7 @@ def what_waits_for_staff(limit: int) -> Waiting:
         requests=len(requests),
         oldest=oldest[0] if oldest else None,
         attention=len(_first(by_attention(), limit)),
+        plans=len(_first(plans_by_attention(), limit)),
         disputes=len(disputes),
         due_by=due[0] if due and due[0] != NO_DUE_DATE else None,
     )
