@@ -7,13 +7,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 
-from local import audit, erase_again, reconcile, recount, replay
+from local import audit, collect, erase_again, reconcile, recount, replay
 from local.build import ROOT
 from local.running import running_file
 from tests.stack.conftest import Running
 
 MAINS: dict[str, Callable[[list[str]], int]] = {
     "audit": audit.main,
+    "collect": collect.main,
     "erase_again": erase_again.main,
     "recount": recount.main,
     "reconcile": reconcile.main,
