@@ -143,3 +143,15 @@ def test_a_first_installment_of_another_amount_is_reviewed_and_not_asked_for_aga
     for response in (tuition.create(student), begin(tuition, student)):
         assert problem(response) == (409, "conflict")
         assert "reviewing" in response.body["detail"]
+
+
+def test_a_student_is_never_charged_another_amount_than_was_announced(tuition: Harness, student: Student) -> None:
+    of_plan = announced(tuition, student)
+    second = pay(tuition, student, of_plan["plan_id"]).body["payment_intent_id"]
+    tuition.at_stripe("POST", f"/v1/payment_intents/{second}", amount="99900")
+    pass_days(tuition, 1)
+    assert charges(tuition, of_plan) == []
+    assert second not in payable_ids(tuition, student)
+    pass_days(tuition, 3)
+    assert [status for _, status in charges(tuition, of_plan)] == ["succeeded"]
+    assert read(tuition, student, of_plan["plan_id"])["received"] == 2 * FIRST

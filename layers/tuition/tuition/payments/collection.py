@@ -256,7 +256,8 @@ class _Collector:
         if payment and payment.intent:
             params = {"payment_method": attempt.method, "off_session": True, "setup_future_usage": ""}
             try:
-                stripe_client.confirm_intent(payment.intent, params, attempt.idempotency_key(occasion))
+                if _is_unaltered(payment, payment.intent):
+                    stripe_client.confirm_intent(payment.intent, params, attempt.idempotency_key(occasion))
             except StripeUnavailable as unavailable:
                 if not unavailable.replayed:
                     raise
@@ -279,6 +280,16 @@ class _Collector:
             return PlanChange(plan.merged(answered), self._entry(f"answer:{occasion}", "plan.try_answered"))
 
         ledger.update_plan(self._plan.plan_id, change)
+
+
+def _is_unaltered(payment: Payment, intent_id: str) -> bool:
+    """Whether Stripe would charge the amount that was announced. An intent that staff altered at Stripe is closed."""
+    intent = stripe_client.retrieve_intent(intent_id).object
+    if (intent["amount"], intent["currency"]) == (payment.price.amount, payment.price.currency):
+        return True
+    logger.warning("a payment was altered at Stripe: it is closed and not charged", payment_id=payment.payment_id)
+    closing.close(payment.ref)
+    return False
 
 
 def _answer(payment: Payment | None, attempt: Try, refused: StripeRefused | None) -> Answer:
