@@ -27,25 +27,40 @@ def _offered(monkeypatch: pytest.MonkeyPatch, tuition: Harness) -> Iterator[None
     settings.settings.cache_clear()
 
 
+CARD, DEBIT = "pm_card_visa", "pm_usBankAccount_success"
+
+
+@pytest.mark.parametrize(("first", "second", "days"), [(DEBIT, CARD, 0), (CARD, DEBIT, 6), (CARD, DEBIT, 0)])
 def test_a_withdrawal_in_the_eu_from_a_plan_paid_by_debit_is_refunded_when_staff_approve(
-    tuition: Harness, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
+    tuition: Harness,
+    student: Student,
+    admin: Student,
+    monkeypatch: pytest.MonkeyPatch,
+    first: str,
+    second: str,
+    days: int,
 ) -> None:
-    opened = started(tuition, student, "pm_usBankAccount_success")
+    of_plan = started(tuition, student, first)
     tuition.advance_time(6 * DAY)
     tuition.deliver_all()
-    tuition.pay(pay(tuition, student, opened["plan_id"]).body["payment_intent_id"])
+    tuition.pay(pay(tuition, student, of_plan["plan_id"]).body["payment_intent_id"], second)
+    for event in tuition.new_events():
+        tuition.deliver(event)
+    tuition.advance_time(days * DAY)
     tuition.deliver_all()
     set_region(monkeypatch, "EU")
     for body in ({"withdrawal": True, "name": "Ada"}, {}):
-        assert cancel(tuition, student, opened["plan_id"], **body).body["grants_access"] is False
+        assert cancel(tuition, student, of_plan["plan_id"], **body).body["grants_access"] is False
     tuition.collect()
-    assert read(tuition, student, opened["plan_id"])["refunded"] == 0
-    (request,) = tuition.payment(opened["payment_id"]).requests
+    assert read(tuition, student, of_plan["plan_id"])["refunded"] == 0
+    (request,) = tuition.payment(of_plan["payment_id"]).requests
     assert request.state == "awaiting_approval"
-    ids = {"payment_id": opened["payment_id"], "request_id": request.id}
+    ids = {"payment_id": of_plan["payment_id"], "request_id": request.id}
     assert tuition.admin(admin, DECIDE, {"decision": "approve"}, **ids).status == 200
+    tuition.advance_time(6 * DAY)
+    tuition.deliver_all()
     pass_days(tuition, 1)
-    assert read(tuition, student, opened["plan_id"])["refunded"] == 2 * FIRST
+    assert read(tuition, student, of_plan["plan_id"])["refunded"] == 2 * FIRST
 
 
 FORGED: dict[str, dict[str, Any]] = {
@@ -63,8 +78,8 @@ def test_an_object_with_forged_metadata_belongs_to_no_plan_and_is_quarantined(
     tuition: Harness, student: Student, name: str
 ) -> None:
     other, change = Student(f"other-{student.sub}"), dict(FORGED[name])
-    opened = started(tuition, other)
-    metadata = tuition.at_stripe("GET", f"/v1/payment_intents/{opened['payment_intent_id']}")["metadata"]
+    of_plan = started(tuition, other)
+    metadata = tuition.at_stripe("GET", f"/v1/payment_intents/{of_plan['payment_intent_id']}")["metadata"]
     user_id = other.sub if "covers" in change else student.sub
     forged = {**metadata, "payment_id": f"pay_of{student.sub.replace('-', '')}", "user_id": user_id}
     forged |= {key: change.pop(key) for key in ("covers", "plan") if key in change}
@@ -73,7 +88,7 @@ def test_an_object_with_forged_metadata_belongs_to_no_plan_and_is_quarantined(
     intent = tuition.at_stripe("POST", "/v1/payment_intents", amount=str(FIRST), currency="usd", **params)
     tuition.pay(intent["id"])
     assert {one.status for one in tuition.deliver_all()} == {200}
-    assert read(tuition, other, opened["plan_id"])["received"] == FIRST
+    assert read(tuition, other, of_plan["plan_id"])["received"] == FIRST
     assert tuition.enrollment(student) is None
     assert list(queries.payments_of_user(student.sub)) == []
 
@@ -82,21 +97,21 @@ def test_an_object_with_forged_metadata_belongs_to_no_plan_and_is_quarantined(
 def test_a_method_that_began_to_be_set_up_before_the_charge_failed_is_new(
     tuition: Harness, student: Student, by: str
 ) -> None:
-    opened = announced(tuition, student)
-    steps(tuition, student, opened, "insufficient_funds")
+    of_plan = announced(tuition, student)
+    steps(tuition, student, of_plan, "insufficient_funds")
     tuition.advance_time(DAY - 60)
-    assert call(tuition, student, "POST", opened["plan_id"], "payment-method", {}).status == 201
+    assert call(tuition, student, "POST", of_plan["plan_id"], "payment-method", {}).status == 201
     for _ in range(2):
         tuition.advance_time(60)
         tuition.collect()
-    method = set_up(tuition, student, opened["plan_id"])
+    method = set_up(tuition, student, of_plan["plan_id"])
     if by == "webhook":
         tuition.deliver_all()
     else:
-        assert choose(tuition, student, opened["plan_id"], method).status == 200
+        assert choose(tuition, student, of_plan["plan_id"], method).status == 200
     tuition.advance_time(60)
     tuition.collect()
-    assert [status for _, status in charges(tuition, opened)] == ["failed", "succeeded"]
+    assert [status for _, status in charges(tuition, of_plan)] == ["failed", "succeeded"]
 
 
 def test_cards_cannot_be_tested_by_setting_them_up(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+from tuition.core.payment import BANK_DEBITS
 from tuition.core.plan_facts import NO_PLAN_FACTS, DecisionName, PlanDecision, PlanFacts
 from tuition.core.plan_parts import Part
 from tuition.core.plan_terms import MAX_PERIODS, PlanTerms
@@ -101,6 +102,12 @@ class PlanBasis:
     def lost(self) -> int:
         """The amount that disputes took for good."""
         return sum(part.lost for part in self.parts.values())
+
+    @property
+    def may_be_returned(self) -> bool:
+        """Whether a bank could return money of it: from a debit, also one in progress, or from an unknown method."""
+        types = {part.method_type for part in self.parts.values() if part.paid}
+        return bool(self.processing or types & {None, *BANK_DEBITS})
 
     @property
     def holds_funds(self) -> bool:

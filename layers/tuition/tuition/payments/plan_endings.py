@@ -11,7 +11,7 @@ from tuition import clock
 from tuition.core import plan_decisions, timestamps
 from tuition.core.audit import Actor, AuditEntry
 from tuition.core.errors import Conflicted, Contended, RefundRefused, Unprocessable, WithdrawalUnconfirmed
-from tuition.core.payment import BANK_DEBITS, Payment
+from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
 from tuition.core.plan import Plan
 from tuition.core.plan_facts import DecisionName, PlanDecision, PlanFacts
@@ -177,5 +177,4 @@ def _is_for_staff(state: PaymentState) -> bool:
     """Whether staff must decide, as for a payment without a plan: after another refund, and for a bank debit."""
     plan = state.existing_plan
     is_repeated = bool(state.enrollment.refunded - {plan.plan_id})
-    types = {part.method_type for part in plan.parts.values() if part.paid}
-    return is_repeated or bool(plan.unexplained_refunds) or bool(types & {None, *BANK_DEBITS})
+    return is_repeated or bool(plan.unexplained_refunds) or plan.may_be_returned

@@ -434,7 +434,8 @@ def _is_for_staff(before: PaymentState) -> bool:
     payment = before.existing
     is_repeated = bool(before.enrollment.refunded - {payment.grantor})
     in_time = payment.facts.withdrawn is not None or is_within_window(payment)
-    return is_repeated or _may_be_bank_debit(payment) or not in_time
+    may_be_returned = before.plan is not None and before.plan.may_be_returned
+    return is_repeated or _may_be_bank_debit(payment) or may_be_returned or not in_time
 
 
 def _may_be_bank_debit(payment: Payment) -> bool:
