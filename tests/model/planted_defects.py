@@ -3,6 +3,7 @@
 A defect is a function that patches the code for the duration of a `MonkeyPatch`.
 """
 
+import contextlib
 import itertools
 import json
 from contextvars import ContextVar
@@ -13,17 +14,20 @@ import greenlet
 import pytest
 
 from tests.shards import set_shards
+from tests.unit import test_plan_defects
 from tuition import clock
-from tuition.core import attention, audit, refund_request, stripe_json, timestamps
+from tuition.core import attention, audit, plan_steps, refund_request, stripe_json, timestamps
 from tuition.core import facts as core_facts
 from tuition.core import payment as payments
+from tuition.core import plan as plans
 from tuition.core.enrollment import Enrollment
-from tuition.core.errors import StripeUnavailable
+from tuition.core.errors import StripeRefused, StripeUnavailable
 from tuition.core.facts import Closed, Facts
 from tuition.core.limits import NO_LIMITS
 from tuition.core.payment_state import PaymentState
+from tuition.core.plan_facts import PlanFacts, Try
 from tuition.intake import stripe_events, walk
-from tuition.payments import cancellation, checkout, customers, opening, refunds, switches
+from tuition.payments import cancellation, checkout, collection, customers, opening, refunds, switches
 from tuition.storage import dynamodb, keys, ledger, mapping
 from tuition.stripe_gateway import client as stripe_client
 from tuition.stripe_gateway import closing, rebuild, resolve, sync
@@ -736,3 +740,43 @@ def reconciler_reads_one_of_four_shards(patch: Patch) -> None:
 
 def reconciler_does_not_resume_refunds(patch: Patch) -> None:
     patch.setattr(refunds, "resume", lambda ref, payment, *_, **__: payment)
+
+
+# --- the whole life of plans ---
+
+
+def id_of_a_plans_payment_leaves_out_what_it_is_for(patch: Patch) -> None:
+    real = plans.payment_id
+    patch.setattr(plans, "payment_id", lambda environment, plan, *_: real(environment, plan, (), {}))
+
+
+def try_is_recorded_after_the_call(patch: Patch) -> None:
+    real_record, real_confirm = collection._Collector._record, stripe_client.confirm_intent
+
+    def charge(self: Any, step: plan_steps.Charge, still_due: Any) -> None:
+        payment = ledger.load(self._ref(step.payment_id)).existing
+        params = {"payment_method": step.method, "off_session": True, "setup_future_usage": ""}
+        with contextlib.suppress(StripeRefused):
+            real_confirm(payment.intent, params, f"{step.payment_id}:{step.occasion}")
+        attempt = Try(at=self._now, payment_id=step.payment_id, seq=step.seq, method=step.method)
+        entry = self._entry(f"try:{step.occasion}", "plan.try_begun")
+        real_record(self, PlanFacts(tries={step.occasion: attempt}), entry, step, still_due)
+
+    patch.setattr(collection._Collector, "_charge", charge)
+
+
+def old_key_is_reused_with_another_method(patch: Patch) -> None:
+    patch.setattr(Try, "idempotency_key", lambda self, _: f"{self.payment_id}:{self.seq}")
+
+
+LIFE_DEFECTS = {
+    test_plan_defects.tick_has_the_time_of_the_run: 2,
+    try_is_recorded_after_the_call: 2,
+    id_of_a_plans_payment_leaves_out_what_it_is_for: 4,
+    test_plan_defects.part_is_what_the_events_add_up_to: 21,
+    test_plan_defects.due_day_is_chained_from_the_last_one: 3,
+    test_plan_defects.grace_counts_from_the_due_day: 4,
+    old_key_is_reused_with_another_method: 2,
+    test_plan_defects.failed_refund_restarts_the_collection: 229,
+}
+"""The defects that the search of lives must find, each with the seed of a schedule that shows it."""

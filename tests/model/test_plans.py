@@ -1,7 +1,7 @@
 """Plans under every interleaving: their parts, standings and chains, with kills at every I/O and restores.
 
-The oracle knows Stripe's objects and the records of the plans' own chains. It derives each plan from them, and the
-stored plan must be that plan, whatever the order of events, ticks, decisions and payments.
+The oracle of `plan_checkers` knows Stripe's objects and the records of the plans' own chains. It derives each plan from
+them, and the stored plan must be that plan, whatever the order of events, ticks, decisions and payments.
 """
 
 import random
@@ -11,88 +11,24 @@ from typing import Any
 
 import pytest
 
-from tests import consistency
 from tests import plans as on_tables
+from tests.model.plan_checkers import plan_problems
 from tests.model.search import deliver_until_quiet
 from tests.model.simulation import START, Fate, Killed, Simulation, running
 from tests.plans import FOUR, MONTHLY
 from tests.seeds import first_seed
-from tuition.core import payment_state, plan_checks, recorded_plan_facts
+from tuition.core import payment_state
 from tuition.core.payment_state import PaymentState
-from tuition.core.plan import Plan
 from tuition.core.plan_facts import PlanFacts
-from tuition.core.plan_parts import part_of
 from tuition.intake import reconcile, stripe_events
-from tuition.storage import ledger, queries
+from tuition.storage import ledger
 from tuition.storage.items import PlanItem
 
-SCHEDULES = 60
+SCHEDULES = 40
 DAY = 86_400
 METHODS = ("pm_card_visa", "pm_card_visa", "pm_usBankAccount_success", "pm_card_chargeDeclined")
 FATES: tuple[Fate, ...] = ("kill before", "kill after", "drop before", "drop after", "conflict")
 DISPUTES = (("needs_response", "lost"), ("needs_response", "won"), ("needs_response", "lost", "under_review", "won"))
-
-
-# --- the oracle ---
-
-
-def plan_problems(sim: Simulation) -> list[str]:
-    """The plans are what Stripe's objects and their own records lead to, and the enrollments have their standings."""
-    problems: list[str] = []
-    for plan in sim.plans():
-        trail = queries.audit_trail(plan.plan_id)
-        if broken := plan_checks.broken(plan, trail):
-            problems.append(f"{plan.plan_id}: record {broken.seq}: {broken.why}")
-        payments = [payment for payment in sim.payments() if payment.plan == plan.plan_id]
-        derived = _derived(plan, trail, payments)
-        if (plan.status, plan.parts, plan.covered) != (derived.status, derived.parts, derived.covered):
-            problems.append(f"{plan.plan_id} is {plan.status} with {plan.parts}, by its payments {derived.status}")
-        problems += _money(sim, plan, payments)
-        for product in {plan.product, *plan.tracks}:
-            enrollment = sim.enrollment(plan.user_id, product)
-            standing = derived.standing if derived.standing.counts else None
-            if enrollment is None or enrollment.standings.get(plan.plan_id) != standing:
-                problems.append(f"{plan.plan_id} is {plan.status}, but {product} has another standing of it")
-    for payment in sim.payments():
-        problems += consistency.audit_violations(payment, queries.audit_trail(payment.payment_id))
-    return problems
-
-
-def _derived(plan: Plan, trail: list[dict[str, Any]], payments: list[Any]) -> Plan:
-    """Return the plan that its records and payments lead to, whatever its item says."""
-    facts = recorded_plan_facts.restored(trail)
-    parts = {payment.payment_id: part for payment in payments if (part := part_of(payment))}
-    return replace(plan, facts=replace(facts, methods=plan.facts.methods), parts=parts)
-
-
-def _money(sim: Simulation, plan: Plan, payments: list[Any]) -> list[str]:
-    """What Stripe has received, refunded and lost for the plan is the sum of its parts."""
-    intents = {payment.intent for payment in payments}
-    of_plan = {one["id"]: one for one in sim.objects("payment_intent") if one["metadata"].get("plan") == plan.plan_id}
-    settled = sum(one["amount_received"] for one in of_plan.values() if one["status"] == "succeeded")
-    refunded = sum(
-        one["amount"]
-        for one in sim.objects("refund")
-        if one["payment_intent"] in intents and one["status"] in ("pending", "succeeded")
-    )
-    lost = sum(
-        one["amount"] for one in sim.objects("dispute") if one["payment_intent"] in intents and one["status"] == "lost"
-    )
-    held, due = (plan.received, plan.refunded, plan.lost), (settled, refunded, lost)
-    covered = {
-        int(seq)
-        for one in of_plan.values()
-        if one["status"] == "succeeded" and not _is_lost(sim, one["id"])
-        for seq in one["metadata"]["covers"].split(",")
-    }
-    problems = [f"{plan.plan_id} has {held}, at Stripe {due}"] if held != due else []
-    return problems + (
-        [f"{plan.plan_id} covers {plan.covered}, at Stripe {covered}"] if plan.covered != covered else []
-    )
-
-
-def _is_lost(sim: Simulation, intent: str) -> bool:
-    return any(one["status"] == "lost" for one in sim.objects("dispute") if one["payment_intent"] == intent)
 
 
 # --- the search ---
