@@ -5,11 +5,14 @@ from typing import Any
 
 import pytest
 
+from tests import plan_calls
 from tests.harness import Harness, Response, Student
 from tests.tables.test_legal_hold import decide
+from tests.tables.test_plans import member
 from tests.tables.test_purchase_blocks import buy
 from tuition.core import evidence as rules
 from tuition.core.errors import StripeRefused
+from tuition.storage import ledger
 from tuition.storage.items import EMAILS, EffectItem
 from tuition.stripe_gateway import client as stripe_client
 
@@ -62,6 +65,26 @@ def test_our_records_give_a_first_draft_and_nothing_leaves_before_it_is_sent(
     assert saved["fields"]["uncategorized_text"] == SECRET
     assert at_stripe(tuition, ids)["evidence_details"]["has_evidence"] is False
     assert SECRET not in repr(tuition.stored_records())
+
+
+@pytest.mark.parametrize("kind", ["installment", "membership"])
+def test_the_evidence_for_a_payment_of_a_plan_says_to_what_the_student_agreed(
+    tuition: Harness, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    plan_calls.offer_plans(monkeypatch.setattr)
+    plan_id = plan_calls.started(tuition, student)["plan_id"] if kind == "installment" else member(tuition, student)
+    paid = plan_calls.pay(tuition, student, plan_id).body
+    tuition.pay(paid["payment_intent_id"])
+    tuition.deliver_all()
+    dispute = tuition.at_stripe("POST", "/_sim/disputes", payment_intent=paid["payment_intent_id"])["id"]
+    tuition.deliver_all()
+    fields = read(tuition, admin, {"payment_id": paid["payment_id"], "dispute_id": dispute})["fields"]
+    terms = ledger.load_plan(plan_id).existing_plan.terms
+    assert f"its charges, version {terms.consent_version}, on " in fields["refund_policy_disclosure"]
+    number = "2 of 4" if kind == "installment" else "2"
+    assert f"This payment is number {number}, one every month." in fields["refund_policy_disclosure"]
+    title = "Data Professional" if kind == "installment" else "Membership: Every track."
+    assert fields["product_description"].startswith(title)
 
 
 def test_an_email_to_staff_is_no_email_that_the_student_got(tuition: Harness, student: Student, admin: Student) -> None:

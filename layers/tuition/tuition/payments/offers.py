@@ -1,12 +1,10 @@
-"""The rules of plans that are begun now, the text to which their students agree, and where plans are offered."""
+"""The text to which the students of plans agree, and where plans are offered."""
 
 from tuition.core.catalog import Membership, Track
 from tuition.core.consent import Consent, School, consent
-from tuition.core.offers import PlanOffer, PlanRules
+from tuition.core.offers import PlanOffer
+from tuition.core.plan_terms import RULES
 from tuition.settings import settings
-
-RULES = PlanRules()
-"""The rules of every plan that is begun now."""
 
 
 def are_listed() -> bool:
