@@ -274,25 +274,25 @@ def test_the_records_of_a_plan_are_locked_as_long_as_its_payments(
     tuition: Harness, student: Student, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan_calls.offer_plans(monkeypatch.setattr)
-    begun = plan_calls.started(tuition, student)
+    opened = plan_calls.started(tuition, student)
     tuition.advance_time(3_700)
     tuition.reconcile()
     items = tuition.tables.scan(TableName="audit", ConsistentRead=True)["Items"]
-    of_plan = {f"plan {n}": item for n, item in enumerate(items) if item["subject"]["S"] == begun["plan_id"]}
+    of_plan = {f"plan {n}": item for n, item in enumerate(items) if item["subject"]["S"] == opened["plan_id"]}
     assert archive.write(of_plan) == []
     archive_new(tuition, {f"{item['subject']['S']} {item['sort_key']['S']}" for item in of_plan.values()})
     go_to(tuition, "2028-02-29")
-    on_tables.decide(begun["plan_id"], "close", "dec_1", refund="none")
+    on_tables.decide(opened["plan_id"], "close", "dec_1", refund="none")
     for year in (2033, 2034):
         go_to(tuition, f"{year}-10-02")
         assert run()["failed"] == 0
-    assert {one.until.year for one in bucket.of(begun["plan_id"])} == {2036}
-    assert {one.until.year for one in bucket.of(begun["payment_id"])} == {2035, 2036}
+    assert {one.until.year for one in bucket.of(opened["plan_id"])} == {2036}
+    assert {one.until.year for one in bucket.of(opened["payment_id"])} == {2035, 2036}
     delete_due_payments(tuition, 2036)
-    assert tuition.payment(begun["payment_id"]) is None
+    assert tuition.payment(opened["payment_id"]) is None
     go_to(tuition, "2037-10-02")
     run()
-    assert all(one.tags for one in bucket.of(begun["plan_id"]))
+    assert all(one.tags for one in bucket.of(opened["plan_id"]))
 
 
 def test_objects_of_a_payment_outlast_it_whenever_its_money_moves_and_expire_afterwards(

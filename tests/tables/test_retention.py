@@ -805,19 +805,19 @@ def test_the_payments_of_a_plan_are_deleted_together_once_nothing_more_can_happe
     tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan_calls.offer_plans(monkeypatch.setattr)
-    begun = plan_calls.started(tuition, student)
+    opened = plan_calls.started(tuition, student)
     confirm(tuition)
     assert (listed_and_deleted(tuition)["listed"], len(stored(tuition, "payments"))) == (0, 1), "it is not over"
-    rest = plan_calls.pay(tuition, student, begun["plan_id"], "rest").body
+    rest = plan_calls.pay(tuition, student, opened["plan_id"], "rest").body
     tuition.pay(rest["payment_intent_id"])
     tuition.advance_time(5)
     tuition.deliver_all()
     confirm(tuition)
     wait(tuition, 6 * YEAR_S)
     assert run(delete=True)["listed"] == 0, "the first payment is old, and the last is not"
-    assert tuition.payment(begun["payment_id"])
+    assert tuition.payment(opened["payment_id"])
     assert listed_and_deleted(tuition)["deleted"] == 2
-    plan = ledger.load_plan(begun["plan_id"]).existing_plan
+    plan = ledger.load_plan(opened["plan_id"]).existing_plan
     assert (plan.status, plan.facts.methods, [one for one in plan.parts.values() if one.method]) == ("COMPLETE", {}, [])
     assert standings.problems(student.sub, queries.user_items(student.sub)) == []
     deleted_day = timestamps.iso(clock.now())[:10]

@@ -61,7 +61,7 @@ def is_due(payment: Payment, last: str, now: str) -> bool:
 
 
 def may_expire(plan: Plan) -> bool:
-    """Whether nothing is expected to happen to a plan by itself, so that its payments may be deleted.
+    """Whether nothing is expected to happen to a plan automatically, so that its payments may be deleted.
 
     They are deleted together: each one explains what the others mean. A plan that was given up, or that a lost dispute
     suspended, can be paid without end, and its parts show what was paid.
