@@ -1,4 +1,4 @@
-"""Payment plans on the running stack: begun, announced by `make collect`, paid to the end, left, and by membership."""
+"""Payment plans on the running stack: begun, announced by `make collect`, paid to the end, ended, and by membership."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -63,7 +63,7 @@ def test_a_plan_is_announced_by_make_collect_and_paid_to_its_end(running: Runnin
     assert running.enrollment(token)["status"] == "ENROLLED"
 
 
-def test_another_method_is_set_up_and_the_plan_left_with_all_money_back(running: Running, token: str) -> None:
+def test_another_method_is_set_up_and_the_plan_ended_with_all_money_back(running: Running, token: str) -> None:
     opened = started(running, token, track="FSD")
     setup = act(running, token, opened, "payment-method")
     path = f"/v1/setup_intents/{setup['setup_intent_id']}/confirm"
