@@ -31,6 +31,7 @@ def handler(_request: Request) -> Reply:
         "refund_window_days": config.refund_window_days,
         "consumer_region": config.consumer_region,
         "school_name": config.school_name,
+        "school_time_zone": config.school_time_zone,
         "support_contact": config.support_contact or None,
         "terms": {"version": config.terms_version, "url": config.terms_url or None} if config.terms_version else None,
         "privacy_url": config.privacy_url or None,

@@ -158,6 +158,16 @@ class PayableInstallments:
 
 
 @dataclass
+class PlanRules:
+    """The days that the student agreed to. All but `notice_days` count from the day of a charge."""
+
+    grace_days: Annotated[int, About("How long access is kept without a payment.", examples=[14])]
+    retry_days: Annotated[list[int], About("When a charge is tried; 0 is its day.", examples=[[0, 3, 7, 12]])]
+    give_up_days: Annotated[int, About("After how many days the plan ends.", examples=[60])]
+    notice_days: Annotated[int, About("How long before its day a charge is announced.", examples=[7])]
+
+
+@dataclass
 class PlanMethod:
     """The payment method that the later installments are charged to."""
 
@@ -197,6 +207,8 @@ class Plan:
     can_resume: bool
     close_reason: Annotated[CloseReason | None, About("Why it is `CLOSED`.", examples=[None])]
     access_until: Annotated[Day | None, About("The last day of access if nothing more is paid, if it is known.")]
+    closes_on: Annotated[Day | None, About("The day on which it is `CLOSED` if nothing more is paid, if it is known.")]
+    rules: PlanRules
     consent_version: Annotated[str, About("The text that the student agreed to.", examples=["2026-11"])]
     created_at: Time
     updated_at: Time

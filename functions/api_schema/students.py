@@ -146,6 +146,7 @@ class Tracks:
         About("In `EU` a refund request in these days is a withdrawal from the contract.", examples=["US"]),
     ]
     school_name: Annotated[str, About(examples=["School of Data"])]
+    school_time_zone: Annotated[str, About("The days of payment plans are those here.", examples=["America/New_York"])]
     support_contact: Annotated[str | None, About("Where students get help: any text.", examples=["help@example.org"])]
     terms: Annotated[TermsOfSale | None, About("Null if the school asks for no agreement.")]
     privacy_url: Annotated[Url | None, About("The privacy policy.", examples=["https://example.org/privacy"])]

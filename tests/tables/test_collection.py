@@ -88,6 +88,7 @@ def test_a_declined_charge_is_tried_on_its_retry_days_and_access_ends_with_the_g
     pass_days(tuition, 1)
     plan = read(tuition, student, of_plan["plan_id"])
     assert (plan["status"], plan["grants_access"], plan["payable"]) == ("SUSPENDED", False, True)
+    assert (plan["closes_on"], plan["rules"]["give_up_days"]) == ("2026-06-09", 60)
     assert tuition.enrollment(student)["status"] == "SUSPENDED"
     due = pay(tuition, student, of_plan["plan_id"], "due").body
     tuition.pay(due["payment_intent_id"], "pm_card_mastercard")

@@ -4,6 +4,7 @@ from typing import Any
 
 from tuition import clock
 from tuition.core import plan_attempts, plan_decisions, plan_installments, plan_methods, plan_schedule, timestamps
+from tuition.core.offers import PlanRules
 from tuition.core.plan import Plan
 from tuition.core.plan_attempts import Attempt
 from tuition.core.plan_installments import Installment
@@ -46,6 +47,8 @@ def student_json(plan: Plan) -> dict[str, Any]:
         "can_resume": plan.is_canceled and plan.status in ("ACTIVE", "LATE", "PAUSED"),
         "close_reason": plan.close_reason,
         "access_until": _access_until(plan),
+        "closes_on": _closes_on(plan),
+        "rules": {name: getattr(plan.terms, name) for name in PlanRules._fields},
         "consent_version": plan.terms.consent_version,
         "created_at": plan.created_at,
         "updated_at": plan.updated_at,
@@ -135,3 +138,9 @@ def _access_until(plan: Plan) -> str | None:
         return None
     ends = [one for one in plan_schedule.ahead(plan) if one.name in ("grace_over", "period_end")]
     return timestamps.day_after(plan.terms.day_of(ends[0].at), -1) if ends else None
+
+
+def _closes_on(plan: Plan) -> str | None:
+    """Return the day on which we give the plan up if nothing more is paid; None if no day is known."""
+    ends = [one for one in plan_schedule.ahead(plan) if one.name == "give_up"]
+    return plan.terms.day_of(ends[0].at) if ends else None
