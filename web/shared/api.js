@@ -12,6 +12,7 @@ export class Problem extends Error {
     this.field = body.field;
     this.reason = body.reason;
     this.until = body.until;
+    this.planId = body.plan_id;
     this.retryAfter = retryAfter;
   }
 }

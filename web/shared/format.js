@@ -109,6 +109,12 @@ const DAY = { day: "numeric", month: "short", year: "numeric" };
 /** A day in the reader's time zone: `24 Nov 2026`. */
 export const day = (time) => local(DAY).format(new Date(time));
 
+/** A calendar day of the school, which is the same day in every time zone: `29 Dec 2026` for `2026-12-29`. */
+export const calendarDay = (date) => local({ ...DAY, timeZone: "UTC" }).format(new Date(date));
+
+/** The calendar day of a moment in a time zone: `2026-12-29`. */
+export const dayIn = (timeZone, time) => new Intl.DateTimeFormat("sv", { timeZone }).format(new Date(time));
+
 const clock = (seconds) => ({
   hour: "numeric",
   minute: "2-digit",

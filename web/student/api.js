@@ -25,21 +25,39 @@ export function reloadCatalog() {
   return getCatalog();
 }
 
-export const getTrack = async (id) => (await getCatalog()).tracks.find(({ track }) => track === id);
+/** The code of what a payment, a plan, a track or a membership is for. */
+export const codeOf = ({ track, membership }) => track ?? membership;
 
-/** The title of each track by its code, also of a track that is no longer sold. */
+/** A track or a membership for sale by its code; undefined if there is none. */
+export async function getProduct(code) {
+  const { tracks, memberships } = await getCatalog();
+  return [...tracks, ...memberships].find((product) => codeOf(product) === code);
+}
+
+/** The title of each track and membership by its code, also of a track that is no longer sold. */
 export async function getTitles() {
-  const { tracks, no_longer_sold: former } = await getCatalog();
-  return new Map([...tracks, ...former].map(({ track, title }) => [track, title]));
+  const { tracks, memberships, no_longer_sold: former } = await getCatalog();
+  return new Map([...tracks, ...memberships, ...former].map((product) => [codeOf(product), product.title]));
 }
 
 /**
- * `{enrollments, blocked}`: each enrollment with the payment that decides it, and why the student may not buy: the
- * student's purchases are blocked, or the school sells nothing for now. `blocked` is undefined if the student may buy.
+ * `{enrollments, blocked}`: each enrollment with the payment or the plan that decides it, and why the student may not buy:
+ * the student's purchases are blocked, or the school sells nothing for now. `blocked` is undefined if they may buy.
  */
 export async function getLearning() {
   const { enrollments, purchases_blocked: blocked, not_selling: stopped } = await call("GET", "/enrollments");
-  return { enrollments, blocked: blocked ?? stopped ?? undefined };
+  const plans = enrollments.every(({ payment }) => payment) ? [] : await listPlans();
+  const planOf = ({ track, payment }) => (payment ? undefined : currentPlan(plans, track));
+  return {
+    enrollments: enrollments.map((enrollment) => ({ ...enrollment, plan: planOf(enrollment) })),
+    blocked: blocked ?? stopped ?? undefined,
+  };
+}
+
+/** The plan that decides about a track or membership: one that gives access, else the newest that was not given up unpaid. */
+export function currentPlan(plans, code) {
+  const about = plans.filter((plan) => [codeOf(plan), ...plan.grants].includes(code) && plan.status !== "ABANDONED");
+  return about.find((plan) => plan.grants_access) ?? about[0];
 }
 
 /** `{track, enrollment, payment_id, sentence}`: why the student is enrolled in a track, or why not. */
@@ -106,3 +124,34 @@ export const withdrawRefundRequest = (id, requestId) =>
 export const signOutEverywhere = () => call("POST", "/me/sign-out-everywhere");
 
 export const requestRefund = (id, reason) => call("POST", "/payments/request-refund", { payment_id: id, reason });
+
+// --- payment plans ---
+
+/** The student's newest plans. */
+export const listPlans = async () => (await call("GET", "/plans?limit=100")).plans;
+
+const ofPlan = (id, action = "") => `/plans/${encodeURIComponent(id)}${action}`;
+
+/** A plan by its id. The API syncs its open payment with Stripe. */
+export const getPlan = (id) => call("GET", ofPlan(id));
+
+/** The first payment of a plan, which says whether the money can go back at once; undefined before there is one. */
+export const readFirstPayment = ({ schedule }) => schedule[0]?.payment_id && readPayment(schedule[0].payment_id);
+
+/** The first payment of a plan, which is open. Repeated, it answers the same. */
+export const beginPlan = (params) => call("POST", "/plans", params);
+
+/** A payment for the `next` installment, all that are `due`, or the `rest`. Repeated, it answers the same. */
+export const payPlan = (id, what) => call("POST", ofPlan(id, "/pay"), { what });
+
+/** `{setup_intent_id, client_secret}`, with which Stripe.js sets up another payment method. */
+export const setUpPlanMethod = (id) => call("POST", ofPlan(id, "/payment-method"), {});
+
+/** Charge a plan to a method that was set up. This and the next calls return the plan. */
+export const choosePlanMethod = (id, method) => call("POST", ofPlan(id, "/payment-method"), { payment_method: method });
+export const cancelPlan = (id, params = {}) => call("POST", ofPlan(id, "/cancel"), params);
+export const resumePlan = (id) => call("POST", ofPlan(id, "/resume"), {});
+export const beginTrack = (id, track) => call("POST", ofPlan(id, "/tracks"), { track });
+
+/** Every amount of a plan: `{currency, lines, requested, received, refunded, lost, balance}`. */
+export const getStatement = (id) => call("GET", ofPlan(id, "/statement"));

@@ -27,6 +27,7 @@ const VIEWS = new Map([
   ["paid", later(async () => (await import("./buy.js")).paidView)],
   ["learning", later(async () => (await import("./learning.js")).learningView)],
   ["payments", later(async () => (await import("./payments.js")).paymentsView)],
+  ["plans", later(async () => (await import("./plans.js")).plansView)],
   ["cards", later(async () => (await import("./cards.js")).cardsView)],
   ["account", ACCOUNT],
   ["data", ACCOUNT], // the name of the account in earlier versions

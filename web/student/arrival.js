@@ -23,6 +23,9 @@ export async function handleArrival(config) {
     const id = query.get("session") ?? query.get("payment_intent");
     hash = `#/buy/${query.get("paid")}`;
     arrival = id ? { paid: id, refused: query.get("redirect_status") === "failed" } : undefined;
+  } else if (query.has("plan")) {
+    hash = `#/plans/${query.get("plan")}`;
+    arrival = { paid: query.get("payment_intent"), setup: query.get("setup_intent_client_secret") };
   } else if (query.has("canceled")) {
     hash = `#/buy/${query.get("canceled")}`;
     arrival = { canceled: true };

@@ -1,56 +1,66 @@
-// Buying a track: the payment form, and what to show instead if the student has paid or started to pay.
+// Buying a track or a membership: the payment form, and what to show instead if the student has paid or started to pay.
 import { explain, Problem, SessionExpired } from "../shared/api.js";
 import { action, h, icon, loading, note, show } from "../shared/dom.js";
 import { currentUser } from "../shared/session.js";
 import * as api from "./api.js";
 import * as states from "./buy_states.js";
+import { appliedDiscount, fullPurchase } from "./buy_full.js";
+import { planPurchase } from "./buy_plan.js";
 import { followPayment } from "./confirmation.js";
-import { orderSummary } from "./order_summary.js";
 import { confirmWithBank, PaymentDeclined, payOnPage, payWithCheckout, readInterrupted } from "./pay.js";
-import { buildPaymentForm } from "./payment_form.js";
 import { describe } from "./payment_state.js";
+import { planChoice } from "./plan_choice.js";
+import { isCurrent, isProcessing } from "./plan_state.js";
 import { loadStripe, StripeNotLoaded } from "./stripe.js";
 import { texts } from "./text.js";
 
 const words = texts.buy;
 
 /**
- * The view `#/buy/DP`. `arrival` tells how the student came back from Stripe: `{canceled: true}` from Checkout without
- * paying, `{paid: id, refused}` after paying or trying to.
+ * The view `#/buy/DP`, or `#/buy/DP/4x` with an offer. The last value tells how the student came back from Stripe:
+ * `{canceled: true}` from Checkout without paying, `{paid: id, refused}` after paying or trying to.
  */
-export async function buyView(context, id, arrival = {}) {
+export async function buyView(context, id, ...rest) {
+  const arrival = rest.at(-1) ?? {};
+  const [offer] = rest.slice(0, -1);
   loadStripe(context.config).catch(() => {}); // while the API answers; the form shows the error
-  const track = await api.getTrack(id);
+  const track = await api.getProduct(id);
   if (!track) states.showNotSold(context.main);
   else if (arrival.paid) await follow(context, track, arrival.paid, arrival.refused ? 0 : undefined);
-  else await showCurrentState(context, track, arrival);
+  else await showCurrentState(context, track, { offer, ...arrival });
 }
 
 /** The view `#/paid/cs_…`, where a Checkout leads that was not opened by this page. */
 export async function paidView(context, id) {
-  const { track } = await api.getPayment(id);
-  await buyView(context, track, { paid: id });
+  const payment = await api.getPayment(id);
+  await buyView(context, api.codeOf(payment), { paid: id });
 }
 
 /** Show the enrollment or the payment in progress, if there is one; the payment form otherwise. */
 async function showCurrentState(context, track, options = {}) {
   show(context.main, track.title, loading(words.loading));
-  const [state, savedMethods] = await Promise.all([
-    api.getTrackState(track.track),
+  const code = api.codeOf(track);
+  const [state, savedMethods, plans] = await Promise.all([
+    api.getTrackState(code),
     api.listSavedMethodsIfAvailable(),
+    api.listPlans(),
   ]);
   if (context.signal.aborted) return;
+  const plan = plans.find((one) => api.codeOf(one) === code && isCurrent(one));
+  const first = plan?.status === "OPEN" ? await api.readFirstPayment(plan) : undefined;
   const { actions, sentence } = describe(state);
   const payment = state.enrollment?.payment;
   const canBuy = actions.includes("complete") || actions.includes("enroll");
-  if (actions.includes("learn")) states.showAlreadyEnrolled(context.main, track, payment);
+  if (plan && (plan.status !== "OPEN" || isProcessing(plan))) states.showCurrentPlan(context.main, track, plan);
+  else if (first?.verify_by) states.showVerification(context.main, track, describe({ payment: first }).sentence);
+  else if (actions.includes("learn")) states.showAlreadyEnrolled(context.main, track, payment);
   else if (payment?.verify_by) states.showVerification(context.main, track, sentence);
   else if (actions.includes("view")) await follow(context, track, payment.payment_id);
   else if (!canBuy) states.showNothingToBuy(context.main, track, sentence);
   else if (currentUser()?.email_verified === false) await showUnverifiedEmail(context, track);
   else {
-    const openPayment = actions.includes("complete") ? payment : undefined;
-    await showForm(context, track, { savedMethods, openPayment, ...options });
+    const openPayment = actions.includes("complete") && !plan ? payment : undefined;
+    await showForm(context, track, { savedMethods, openPayment, plan, first, ...options });
   }
 }
 
@@ -65,42 +75,45 @@ async function follow(context, track, paymentId, failedAfter) {
   const open = api.isOpen(payment);
   const reason = payment.failure?.message ?? (open ? words.failed : words.canceled);
   const problem = words.not_charged(reason);
-  if (!open) return showCurrentState(context, track, { problem });
+  if (!open || payment.plan_id) return showCurrentState(context, track, { problem });
   const savedMethods = await api.listSavedMethodsIfAvailable();
   return showForm(context, track, { savedMethods, openPayment: payment, problem });
 }
 
-/** The payment form. It resumes `openPayment`, an unpaid payment that was started before. */
-async function showForm(context, track, { savedMethods, openPayment, canceled, problem }) {
-  const { main, config } = context;
-  const catalog = await api.getCatalog();
-  const started = openPayment?.resume ?? undefined;
-  const discount = appliedDiscount(openPayment, track);
-  const order = orderSummary({
-    ...{ track, catalog, discount },
-    typed: discount ? undefined : started?.promotion_code,
-    onChange: () => form.showCode(),
-    onError: (error) => handleError(context, track, { form, code: order.code }, error),
-  });
-  const form = buildPaymentForm({ track, catalog, savedMethods, config, started, code: order.code });
-  const view = { form, code: order.code };
+/**
+ * The payment form, below the choice between the full price and the offers, if there are any. It resumes `openPayment`, an
+ * unpaid payment that was started before, or `plan`, whose `first` payment is open.
+ */
+async function showForm(context, track, options) {
+  const { openPayment, plan, first, canceled, problem } = options;
+  const { main } = context;
+  const shared = { product: track, catalog: await api.getCatalog(), config: context.config };
+  const offered = track.offers.find(({ offer }) => offer === (options.offer ?? plan?.offer));
+  const preferred = offered ?? (track.track ? undefined : track.offers[0]);
+  const panel = h("div", {});
+  const order = h("div", {});
+  const view = {};
+  const choose = (offer) => {
+    const purchase = offer
+      ? planPurchase({ ...shared, offer, savedMethods: options.savedMethods })
+      : fullPurchase({ ...shared, ...options, onError: (error) => handleError(context, track, view, error) });
+    Object.assign(view, { code: undefined, begin: undefined, replaceConsent: undefined }, purchase);
+    const onSubmit = (choice) => pay(context, track, view, choice);
+    view.form.onSubmit(onSubmit);
+    view.form.onExpress?.(onSubmit).catch(() => {}); // the list offers every other way
+    panel.replaceChildren(view.form.element);
+    order.replaceChildren(view.order);
+  };
+  if (track.offers.length) view.choice = planChoice({ product: track, preferred: preferred?.offer, onChange: choose });
+  choose(preferred);
   const message = problem
     ? note("bad", h("p", {}, problem))
-    : states.openPaymentNote(openPayment, canceled, discount);
-  const columns = h("div", { class: "columns buy" }, h("div", { class: "panel" }, form.element), order.element);
+    : states.openPaymentNote(openPayment ?? first ?? plan, canceled, appliedDiscount(openPayment, track));
+  const columns = h("div", { class: "columns buy" }, h("div", { class: "panel" }, view.choice, panel), order);
   show(main, words.title(track.title), message, columns);
-  form.onSubmit((choice) => pay(context, track, view, choice));
-  form.onExpress((choice) => pay(context, track, view, choice)).catch(() => {}); // the list offers every other way
+  const started = openPayment?.resume;
   if (started?.kind === "intent" && openPayment.status === "CREATED")
     await resume(context, track, view, started, message);
-}
-
-/** The promotion code of an open Checkout session; undefined without one, or after the price has changed. */
-function appliedDiscount(openPayment, track) {
-  const code = openPayment?.resume?.promotion_code;
-  if (!code) return undefined;
-  const { amount, discount } = openPayment;
-  return discount > 0 && amount + discount === track.amount ? { code, discount, amount } : undefined;
 }
 
 /** Resume a payment that was interrupted: it may be paid already, or need the bank's confirmation. */
@@ -122,6 +135,7 @@ async function resume(context, track, view, started, message) {
 
 const pay = (context, track, view, choice) =>
   attempt(context, track, view, async () => {
+    if (view.begin) return view.begin(choice, context.signal);
     if (choice.kind === "checkout") return payWithCheckout(track.track, choice, context.signal);
     const stripe = await loadStripe(context.config);
     return payOnPage(stripe, track.track, choice, context.signal);
@@ -130,7 +144,11 @@ const pay = (context, track, view, choice) =>
 /** Run one attempt to pay at a time, and follow the payment that it returns. Returns why it failed, if it did. */
 async function attempt(context, track, view, work) {
   if (view.form.isBusy()) return undefined;
-  view.form.setBusy(true);
+  const setBusy = (busy) => {
+    view.form.setBusy(busy);
+    if (view.choice) view.choice.disabled = busy;
+  };
+  setBusy(true);
   try {
     const paymentId = await work();
     await follow(context, track, paymentId);
@@ -140,11 +158,11 @@ async function attempt(context, track, view, work) {
     await handleError(context, track, view, error);
     return error instanceof PaymentDeclined ? error.message : explain(error);
   } finally {
-    view.form.setBusy(false);
+    setBusy(false);
   }
 }
 
-async function handleError(context, track, { form, code }, error) {
+async function handleError(context, track, { form, code, replaceConsent }, error) {
   if (error instanceof SessionExpired) throw error;
   if (error instanceof PaymentDeclined && error.field === "element") return; // Stripe's fields say it, with the focus
   if (error instanceof PaymentDeclined && error.field === "code") code.refuse(error.message);
@@ -152,6 +170,9 @@ async function handleError(context, track, { form, code }, error) {
   else if (!(error instanceof Problem)) form.showError(explain(error));
   else if (error.type === "already-enrolled") states.showAlreadyEnrolled(context.main, track);
   else if (error.type === "payment-in-progress") await showCurrentState(context, track);
+  else if (error.type === "plan-open") location.assign(`#/plans/${error.planId}`);
+  else if (error.type === "consent-outdated") await replaceConsent();
+  else if (["unknown-offer", "region-not-offered"].includes(error.type)) form.showError(words.offer_gone);
   else if (error.type === "terms-changed") form.terms.replace(await api.reloadCatalog());
   else if (error.status === 403) await showUnverifiedEmail(context, track);
   else if (["purchases-blocked", "not-selling"].includes(error.type))

@@ -2,6 +2,7 @@
 import { action, h, note, show } from "../shared/dom.js";
 import { money, moment } from "../shared/format.js";
 import * as session from "../shared/session.js";
+import { describePlan } from "./plan_state.js";
 import { contactLink } from "./school_links.js";
 import { texts } from "./text.js";
 
@@ -20,6 +21,13 @@ export function showAlreadyEnrolled(main, track, payment) {
   const receipt = payment && h("a", { href: `#/payments/${payment.payment_id}` }, words.see_payment);
   const links = h("p", { class: "row" }, h("a", { class: "button", href: "#/learning" }, words.continue), receipt);
   show(main, track.title, panel(note("good", h("p", {}, words.already_enrolled)), links));
+}
+
+/** Say that the student has a payment plan for this, which they can pay and change on its page. */
+export function showCurrentPlan(main, product, plan) {
+  const { sentence } = describePlan(plan);
+  const links = h("p", { class: "row" }, h("a", { class: "button", href: `#/plans/${plan.plan_id}` }, words.see_plan));
+  show(main, product.title, panel(note("info", h("p", {}, words.has_plan), sentence && h("p", {}, sentence)), links));
 }
 
 /** Say how to finish a payment that Stripe can no longer close, so no other can be started. */

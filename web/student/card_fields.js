@@ -7,24 +7,21 @@ const NO_WALLETS = { applePay: "never", googlePay: "never", link: "never" };
 /**
  * Stripe's Payment Element for a type, created when it is first needed. Only Stripe sees what is typed in it. It offers
  * one of the types that the PaymentIntent accepts: Stripe refuses an intent that lacks a type of its Element, and takes
- * one with more.
+ * one with more. `intent` is `{mode, amount, currency}`: of a payment, or `{mode, currency}` of a setup. `usage()` is how
+ * Stripe may use the method afterwards: `on_session`, `off_session`, or null for not at all.
  */
-export function methodFields(config, track, type, container, wantsSaving) {
+export function methodFields(config, intent, type, container, usage) {
   const darkScheme = matchMedia("(prefers-color-scheme: dark)");
   let elements, mounting;
-  const usage = () => ({ setupFutureUsage: wantsSaving() ? "on_session" : null });
-
   const updateAppearance = () => elements.update({ appearance: appearance() });
 
   async function mountOnce() {
     const stripe = await loadStripe(config);
     elements = stripe.elements({
-      mode: "payment",
-      amount: track.amount,
-      currency: track.currency,
+      ...intent,
       allowedPaymentMethodTypes: [type],
       appearance: appearance(),
-      ...usage(),
+      setupFutureUsage: usage(),
     });
     darkScheme.addEventListener("change", updateAppearance); // before the fields are ready, or a change is missed
     const element = elements.create("payment", { wallets: NO_WALLETS });
@@ -42,6 +39,6 @@ export function methodFields(config, track, type, container, wantsSaving) {
         throw error;
       })),
     elements: () => elements,
-    updateUsage: () => elements?.update(usage()),
+    updateUsage: () => elements?.update({ setupFutureUsage: usage() }),
   };
 }

@@ -1,5 +1,5 @@
 // Saved cards and bank accounts: view and remove them.
-import { explain } from "../shared/api.js";
+import { explain, Problem } from "../shared/api.js";
 import { announce, h, icon, note, show } from "../shared/dom.js";
 import { expiry, methodName } from "../shared/format.js";
 import * as api from "./api.js";
@@ -32,6 +32,13 @@ function renderMethods(container, methods) {
   );
 }
 
+/** Why a method was not removed, as elements. That of a payment plan can be replaced on the plan's page. */
+function refusal(error) {
+  const isInUse = error instanceof Problem && error.type === "payment-method-in-use";
+  if (!isInUse || !error.planId) return [h("p", {}, explain(error))];
+  return [h("p", {}, words.in_use), h("p", {}, h("a", { href: `#/plans/${error.planId}/method` }, words.choose_another))];
+}
+
 function methodItem(method, container) {
   const name = methodName(method);
   const expires = expiry(method);
@@ -40,6 +47,7 @@ function methodItem(method, container) {
       title: words.remove_title(name),
       content: h("p", {}, words.consequence),
       confirmText: words.remove,
+      describe: refusal,
       work: async () => {
         await api.removeSavedMethod(method.id);
         try {

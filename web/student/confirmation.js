@@ -83,8 +83,9 @@ function paidText({ amount, currency, price }) {
   return `${words.paid(money(amount, currency))} ${words.price_was(money(price.amount, price.currency))}`;
 }
 
-/** Go to the page of the payment, which is the lasting confirmation. Back does not return to the form. */
+/** Go to the page of the payment or its plan, which is the lasting confirmation. Back does not return to the form. */
 function showConfirmation(track, payment) {
-  location.replace(`#/payments/${payment.payment_id}`);
-  announce(words.received(track.title));
+  const { payment_id: id, plan_id: plan, amount, currency } = payment;
+  location.replace(plan ? `#/plans/${plan}` : `#/payments/${id}`);
+  announce(plan ? words.received_part(money(amount, currency), track.title) : words.received(track.title));
 }

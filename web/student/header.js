@@ -11,7 +11,7 @@ const LINKS = [
   ["account", words.account],
 ];
 const PUBLIC = new Set([""]);
-const PARENTS = { cards: "account", data: "account", tracks: "" };
+const PARENTS = { cards: "account", data: "account", plans: "payments", tracks: "" };
 
 /** Show the header. `name` is the current view, `path` its whole address, to which the sign-in leads back. */
 export function showHeader(config, name, path) {

@@ -1,8 +1,10 @@
 // My learning: the enrollments, their projects, and the steps of each project.
 import { explain } from "../shared/api.js";
 import { h, icon, note, show } from "../shared/dom.js";
+import { money } from "../shared/format.js";
 import * as api from "./api.js";
 import { describe } from "./payment_state.js";
+import { duePayment } from "./plan_state.js";
 import { contactLink, newTab } from "./school_links.js";
 import { texts } from "./text.js";
 
@@ -40,16 +42,16 @@ function enrollmentPanel(enrollment, { title, blocked, sold, contact }) {
   const next = projects.filter(({ unlocked }) => unlocked).flatMap((project) => project.steps).find((step) => !step.done);
   const { chip, sentence, actions } = describe({ enrollment, blocked, sold });
   const [kind, drawing, text] = chip;
-  const hasProgress = status === "ENROLLED" || status === "WITHDRAWN";
+  const hasProgress = ["ENROLLED", "SUSPENDED", "WITHDRAWN"].includes(status);
   return h(
     "section",
     { class: "panel", "aria-label": title },
     h("div", { class: "row spread" }, h("h2", {}, title), h("span", { class: `chip ${kind}` }, icon(drawing), text)),
-    sentence && note("info", h("p", {}, `${sentence} `, linkOf(actions, track) ?? "")),
+    sentence && note("info", h("p", {}, `${sentence} `, linkOf(actions, enrollment) ?? "")),
     status === "ENROLLED" && (next ? nextStep(next, contact) : h("p", {}, words.all_done)),
     hasProgress && h("p", { class: "small", id: `progress-${track}` }, words.steps_done(done, steps.length)),
     hasProgress && h("progress", { max: steps.length, value: done, "aria-labelledby": `progress-${track}` }),
-    whyDetails(enrollment, title),
+    enrollment.plan ? planLink(enrollment.plan, title) : whyDetails(enrollment, title),
     h("ol", { class: "work" }, projects.map(projectItem)),
   );
 }
@@ -60,6 +62,11 @@ function nextStep({ title, url }, contact) {
   open?.classList.add("button");
   const where = contact ? words.where_to_ask(contactLink(contact)) : [words.where];
   return h("div", { class: "course" }, h("p", { class: "strong" }, words.next(title)), h("p", {}, ...(open ? [open] : where)));
+}
+
+function planLink({ plan_id: id }, title) {
+  const about = h("span", { class: "visually-hidden" }, words.plan_of(title));
+  return h("p", { class: "small" }, h("a", { href: `#/plans/${id}` }, words.plan, about));
 }
 
 /** Once opened, the API says in plain words why the student is enrolled or not. */
@@ -88,7 +95,10 @@ function whyDetails({ track, status }, title) {
 
 const LINKS = { complete: words.complete, view: words.view, enroll: words.enroll };
 
-function linkOf(actions, track) {
+function linkOf(actions, { track, plan }) {
+  const due = plan && duePayment(plan);
+  if (actions.includes("plan") && due)
+    return h("a", { href: `#/plans/${plan.plan_id}/pay/${due.what}` }, words.pay(money(due.amount, plan.currency)));
   const name = Object.keys(LINKS).find((one) => actions.includes(one));
   return name && h("a", { href: `#/buy/${track}` }, LINKS[name]);
 }

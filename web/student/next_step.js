@@ -16,17 +16,27 @@ export async function loadTracks() {
     imported(import("./payment_state.js")), // a visitor does not wait for it
   ]);
   const byTrack = new Map(enrollments.map((enrollment) => [enrollment.track, enrollment]));
-  const stateOf = ({ track }) => describe({ enrollment: byTrack.get(track), blocked });
+  const member = catalog.memberships.length ? await findMembership() : undefined;
+  const stateOf = ({ track }) => {
+    const enrollment = byTrack.get(track);
+    const state = { ...describe({ enrollment, blocked }), plan: enrollment?.plan };
+    return member && state.actions.includes("enroll") ? { ...state, plan: member, actions: ["begin", "enroll"] } : state;
+  };
   return { catalog, stateOf };
 }
 
+/** The membership with which the student can begin any track; undefined without one. */
+const findMembership = async () => (await api.listPlans()).find((plan) => plan.membership && plan.grants_access);
+
 /** The next step as a button, with the state of the enrollment and what the student must know about it. */
-export function nextStep({ track, title }, { chip, sentence, actions }) {
+export function nextStep({ track, title }, { chip, sentence, actions, plan }) {
   const [kind, drawing, text] = chip ?? [];
   const links = [
     ["learn", "#/learning", words.continue(title)],
     ["view", `#/buy/${track}`, words.view(title)],
     ["complete", `#/buy/${track}`, words.complete(title)],
+    ["plan", `#/plans/${plan?.plan_id}`, words.plan(title)],
+    ["begin", `#/plans/${plan?.plan_id}`, words.begin(title)],
     ["enroll", `#/buy/${track}`, words.enroll(title)],
   ].filter(([name]) => actions.includes(name));
   return h(

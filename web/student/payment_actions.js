@@ -32,7 +32,7 @@ export function refundedText(payment) {
  * payment and a message, once a dialog has closed.
  */
 export function paymentActions({ payment, title, isSold }, onDone) {
-  const { receipt_url: receipt, track } = payment;
+  const { receipt_url: receipt, track, plan_id: plan } = payment;
   const { actions } = describe({ payment, sold: isSold });
   const button = (text, work) => {
     const about = h("span", { class: "visually-hidden" }, words.about(title));
@@ -43,7 +43,8 @@ export function paymentActions({ payment, title, isSold }, onDone) {
     receipt && h("a", { href: receipt, target: "_blank", rel: "noopener", "aria-label": label }, words.receipt),
     actions.includes("view") && h("a", { href: `#/buy/${track}` }, words.view),
     actions.includes("complete") && h("a", { class: "button", href: `#/buy/${track}` }, words.complete),
-    payment.can_cancel && button(words.cancel, cancelPayment),
+    plan && h("a", { href: `#/plans/${plan}` }, words.plan, h("span", { class: "visually-hidden" }, words.about(title))),
+    payment.can_cancel && !plan && button(words.cancel, cancelPayment),
     actions.includes("withdraw") && button(words.withdraw, requestWithdrawal),
     actions.includes("refund") && button(words.refund, requestRefund),
     payment.refund_request?.can_withdraw && button(words.withdraw_request, withdrawRequest),

@@ -21,7 +21,7 @@ export function buildPaymentForm({ track, catalog, savedMethods, config, started
   const terms = termsBox(track, catalog);
   const button = h("button", { type: "submit", class: "wide" });
   const ways = waysToPay({
-    ...{ track, types, savedMethods, started, config },
+    ...{ charge: { amount: track.amount, currency: track.currency }, types, savedMethods, started, config },
     onChange: showChoice,
     onError: showError,
   });

@@ -23,7 +23,7 @@ export async function paymentPage({ main }, id) {
     api.getCatalog(),
     api.getTitles(),
   ]);
-  if (payment) showPayment(main, payment, catalog, titles.get(payment.track) ?? payment.track);
+  if (payment) showPayment(main, payment, catalog, titles.get(api.codeOf(payment)) ?? api.codeOf(payment));
   else show(main, words.not_found, h("p", {}, words.not_found_why), h("p", {}, listLink()));
 }
 
@@ -35,7 +35,7 @@ function showPayment(main, payment, catalog, title, message) {
     showPayment(main, updated, catalog, title, text);
     if (text) announce(text);
   };
-  const hasAccess = payment.status === "SUCCEEDED" && !payment.no_access_reason;
+  const hasAccess = !payment.plan_id && payment.status === "SUCCEEDED" && !payment.no_access_reason;
   const { chip, sentence } = describe({ payment });
   const [kind, drawing, text] = chip;
   const print = h("button", { type: "button", class: "quiet", onclick: () => window.print() }, icon("print"), words.print);
@@ -94,7 +94,8 @@ function facts(payment, catalog, title) {
   const { version, url } = catalog.terms ?? {};
   const termsName = url && terms?.version === version ? newTab(url, version) : terms?.version;
   return [
-    [words.track, title],
+    [payment.track ? words.track : words.membership, title],
+    payment.covers.length > 0 && [words.installments(payment.covers.length), payment.covers.join(", ")],
     [words.number, h("span", { class: "id" }, id)],
     [words.ordered, time(createdAt)],
     paidAt && [words.paid_at, time(paidAt)],

@@ -1,6 +1,7 @@
 // The meaning of a payment and its enrollment for the student: the one place that turns them into words and actions.
 import { day, moment, money } from "../shared/format.js";
 import { isOpen } from "./api.js";
+import { describePlan } from "./plan_state.js";
 import { texts } from "./text.js";
 
 const words = texts.payment_state;
@@ -52,6 +53,7 @@ function describePayment(payment, inList) {
 
 function refundPromise(payment) {
   const { can_request_refund: canRequest, refundable_until: until, withdrawal } = payment;
+  if (payment.plan_id) return undefined; // the money of a plan is refunded as a whole
   if (canWithdraw(payment)) return words.withdrawal_until(day(withdrawal.possible_until));
   if (!canRequest || !until || new Date(until) < Date.now()) return undefined;
   return words.refund_until(day(until));
@@ -59,6 +61,7 @@ function refundPromise(payment) {
 
 /** The actions that a payment allows: `view` one under way, `complete` an unpaid one, `withdraw`, request a `refund`. */
 function paymentActions(payment, blocked) {
+  if (payment.plan_id) return []; // they are on the page of the plan
   if (payment.status === "PROCESSING" || payment.verify_by) return canWithdraw(payment) ? ["view", "withdraw"] : ["view"];
   if (isOpen(payment)) return blocked ? [] : ["complete"];
   if (canWithdraw(payment)) return ["withdraw"];
@@ -68,7 +71,7 @@ function paymentActions(payment, blocked) {
 /**
  * `{ chip: [kind, icon, text], sentence, actions }` of a `payment`, or of a track: with the student's `enrollment` in
  * it, or with neither if they never bought it. `blocked` is why the student may not buy at all, if they may not. A track
- * has the actions `learn` and `enroll` too. There is no chip for a track that was never bought. A track that is no longer
+ * has the actions `learn` and `enroll` too, and `plan` if a payment plan decides about its access. There is no chip for a track that was never bought. A track that is no longer
  * `sold` has no actions that lead to its page.
  */
 export function describe({ sold = true, ...about }) {
@@ -83,7 +86,24 @@ export function describe({ sold = true, ...about }) {
   };
 }
 
+/** The same of an enrollment about which a payment plan decides. */
+function describeByPlan({ status, plan }, blocked) {
+  const { chip, sentence } = describePlan(plan);
+  if (status === "ENROLLED") {
+    const about = plan.status === "ACTIVE" ? undefined : sentence;
+    return { chip: ["good", "check", words.enrolled], sentence: about, actions: ["learn", "plan"] };
+  }
+  if (plan.status === "OPEN") return { chip, sentence, actions: [plan.can_cancel && !blocked ? "complete" : "plan"] };
+  if (plan.payable || status === "SUSPENDED") return { chip, sentence, actions: ["plan"] };
+  return {
+    chip: ["", "lock", words.not_enrolled],
+    sentence: joined(sentence, blocked),
+    actions: blocked ? [] : ["enroll"],
+  };
+}
+
 function describeSold({ payment, enrollment, blocked }) {
+  if (enrollment?.plan) return describeByPlan(enrollment, blocked);
   if (payment) return { ...describePayment(payment, true), actions: paymentActions(payment) };
   const current = enrollment?.payment;
   const about = current ? describePayment(current, false) : {};

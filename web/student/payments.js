@@ -6,6 +6,7 @@ import * as api from "./api.js";
 import { paymentActions, refundedText } from "./payment_actions.js";
 import { paymentPage } from "./payment_page.js";
 import { describe } from "./payment_state.js";
+import { describePlan, duePayment } from "./plan_state.js";
 import { refundRequestNote } from "./refund.js";
 import { texts } from "./text.js";
 import { withdrawalNote } from "./withdrawal.js";
@@ -15,12 +16,55 @@ const words = texts.payments;
 /** The list of payments, or the page of one of them: `#/payments/pay_1`. */
 export async function paymentsView(context, paymentId) {
   if (paymentId) return paymentPage(context, paymentId);
-  const [page, catalog, titles] = await Promise.all([api.listPayments(), api.getCatalog(), api.getTitles()]);
+  const [page, plans, catalog, titles] = await Promise.all([
+    ...[api.listPayments(), api.listPlans(), api.getCatalog(), api.getTitles()],
+  ]);
   const lists = paymentLists({ titles, sold: new Set(catalog.tracks.map(({ track }) => track)) });
   lists.add(page.payments);
   const older = page.next_cursor && olderPayments(lists, page.next_cursor);
-  show(context.main, words.title, ...(page.payments.length ? [lists.element, older] : emptyState()));
+  show(context.main, words.title, ...(page.payments.length ? [planList(plans, titles), lists.element, older] : emptyState()));
   return undefined;
+}
+
+/** The payment plans that were not given up unpaid, above the payments; undefined without one. */
+function planList(plans, titles) {
+  const items = plans
+    .filter(({ status }) => status !== "ABANDONED")
+    .map((plan) => planItem(plan, titles.get(api.codeOf(plan)) ?? api.codeOf(plan)));
+  if (!items.length) return undefined;
+  return h(
+    "section",
+    { class: "plans", "aria-labelledby": "plans" },
+    h("h2", { id: "plans" }, words.plans),
+    h("ul", { class: "rows" }, items),
+    h("h2", {}, words.list),
+  );
+}
+
+function planItem(plan, title) {
+  const { plan_id: id, currency, received, refunded, total } = plan;
+  const { chip, sentence } = describePlan(plan);
+  const [kind, drawing, text] = chip;
+  const due = duePayment(plan);
+  const paid = money(received - refunded, currency);
+  const pay = due && h("a", { class: "button", href: `#/plans/${id}/pay/${due.what}` }, words.pay(money(due.amount, currency)));
+  return h(
+    "li",
+    {},
+    h(
+      "div",
+      { class: "grow" },
+      h("h3", {}, h("a", { href: `#/plans/${id}` }, title)),
+      sentence && h("p", { class: "small" }, sentence),
+    ),
+    h(
+      "div",
+      { class: "sum" },
+      h("p", { class: "strong" }, total === null ? words.paid(paid) : words.paid_of(paid, money(total, currency))),
+      h("span", { class: `chip ${kind}` }, icon(drawing), text),
+    ),
+    h("div", { class: "row whole" }, pay),
+  );
 }
 
 function emptyState() {
@@ -66,10 +110,10 @@ function olderPayments(lists, firstCursor) {
 }
 
 function paymentItem(payment, context) {
-  const { amount, currency, price, track, created_at: createdAt } = payment;
+  const { amount, currency, price, track, covers, created_at: createdAt } = payment;
   const { chip, sentence } = describe({ payment });
   const [kind, drawing, text] = chip;
-  const title = context.titles.get(track) ?? track;
+  const title = context.titles.get(api.codeOf(payment)) ?? api.codeOf(payment);
   const refunded = refundedText(payment);
   const onDone = (updated, message) => replaceItem(item, paymentItem(updated, context), message);
   const item = h(
@@ -85,6 +129,7 @@ function paymentItem(payment, context) {
         h("time", { datetime: createdAt }, moment(createdAt)),
         payment.payment_method && ` · ${methodName(payment.payment_method)}`,
       ),
+      covers.length > 0 && h("p", { class: "small" }, words.installments(covers)),
       refunded && h("p", { class: "small" }, refunded),
       sentence && h("p", { class: "small" }, sentence),
     ),

@@ -25,16 +25,19 @@ function waitFor(seconds, signal, ...events) {
   });
 }
 
+const isEnrolled = async (track) => (await getTrackState(track)).enrollment?.status === "ENROLLED";
+
 /**
  * Yield `{payment, enrolled, attempt}` at every attempt until the caller stops. A transient error (offline, rate limit,
- * an unavailable service) is yielded as `{error, attempt}`, and polling continues.
+ * an unavailable service) is yielded as `{error, attempt}`, and polling continues. The page of a payment's plan says
+ * whether that gives access, so a payment of a plan counts as enrolled once it is made.
  */
 export async function* pollPayment(id, signal) {
   for (let attempt = 0; ; attempt += 1) {
     let delay = DELAYS_S[Math.min(attempt, DELAYS_S.length - 1)];
     try {
       const payment = await getPayment(id);
-      const enrolled = payment.status === "SUCCEEDED" && (await getTrackState(payment.track)).enrollment?.status === "ENROLLED";
+      const enrolled = payment.status === "SUCCEEDED" && (payment.plan_id !== null || (await isEnrolled(payment.track)));
       yield { payment, enrolled, attempt };
     } catch (error) {
       const transient =

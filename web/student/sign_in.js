@@ -20,7 +20,7 @@ export async function signInView({ main, config }, ...path) {
  * sign-in; the hosted one leads back to `returnTo`.
  */
 export function showSignIn({ main, config, message, returnTo = location.hash, onSignIn }) {
-  const [, track] = /^#\/buy\/(\w+)$/.exec(returnTo) ?? [];
+  const [, track] = /^#\/buy\/(\w+)/.exec(returnTo) ?? [];
   const panel = signInPanel({
     config,
     intro: words.intro,

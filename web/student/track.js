@@ -3,6 +3,8 @@ import { h, icon, show } from "../shared/dom.js";
 import { money } from "../shared/format.js";
 import { showNotSold } from "./buy_states.js";
 import { loadTracks, nextStep } from "./next_step.js";
+import { offerName } from "./plan_choice.js";
+import { expectedSchedule, laterPayments, scheduleStrip } from "./plan_schedule.js";
 import { refundPromise } from "./school_links.js";
 import { texts } from "./text.js";
 import { trackDrawing } from "./tracks.js";
@@ -65,6 +67,20 @@ function questionList(questions) {
   return h("div", { class: "questions" }, items);
 }
 
+/** A way to pay in installments: its amounts and dates, and the link to it. */
+function planOffer(track, offer, timeZone) {
+  const name = offerName(offer);
+  return h(
+    "details",
+    { class: "plan-offer" },
+    h("summary", {}, name, h("span", { class: "small line" }, words.first_now(money(offer.amounts[0], offer.currency)), laterPayments(offer))),
+    h("p", { class: "small" }, words.dates),
+    scheduleStrip(expectedSchedule(offer, timeZone), offer.currency, offer.amounts.length),
+    h("p", { class: "row spread small" }, h("span", {}, words.total), h("span", {}, money(offer.total, offer.currency))),
+    h("p", {}, h("a", { class: "button quiet", href: `#/buy/${track.track}/${offer.offer}` }, name)),
+  );
+}
+
 /** The price with what it includes, and the next step. */
 function offer(track, catalog, state) {
   const facts = [
@@ -83,6 +99,7 @@ function offer(track, catalog, state) {
       facts.map(([drawing, name, fact]) => h("div", {}, h("dt", {}, icon(drawing), name), h("dd", {}, fact))),
     ),
     nextStep(track, state),
+    state.actions.includes("enroll") && track.offers.map((one) => planOffer(track, one, catalog.school_time_zone)),
     h("p", { class: "small secure" }, icon("shield"), h("span", {}, refundPromise(catalog))),
   );
 }

@@ -7,18 +7,29 @@ import { texts } from "./text.js";
 const words = texts.ways;
 const CHECKOUT = "checkout";
 
+/** The types of payment methods that can be charged without their owner, as `payments/opening.py` has them. */
+const REUSABLE = new Set([
+  ...["card", "link", "acss_debit", "au_becs_debit", "bacs_debit", "nz_bank_account", "sepa_debit", "us_bank_account"],
+]);
+
 /**
  * `{element, choice(), showOnlyCheckout(reasons)}`. `choice` is `{kind: "checkout"}`, `{kind: "saved", method}` or
  * `{kind: "new", elements, save}`. With `reasons`, which are sentences, the list has Stripe Checkout alone and says why.
  * `started` has the choices of an open payment, as the API names them, so that the list offers the same way to pay.
  * `onChange` is called after each choice, and `onError` receives why Stripe's fields could not be loaded.
+ *
+ * `charge` is the `{amount, currency}` to pay. `kept` is for the payments of a plan, whose method is kept without a box:
+ * `{mode, usage, checkout}`, with the mode and the usage as `methodFields` takes them, and whether Checkout is a way.
  */
-export function waysToPay({ track, types, savedMethods, started, config, onChange, onError }) {
+export function waysToPay({ charge, started, config, kept, onChange, onError, ...options }) {
+  const hasCheckout = kept?.checkout ?? true;
+  const types = kept ? options.types.filter((type) => REUSABLE.has(type)) : options.types;
+  const savedMethods = kept ? options.savedMethods.filter(({ type }) => REUSABLE.has(type)) : options.savedMethods;
   const fields = new Map(types.filter((type) => type !== "link").map((type) => [type, newMethod(type)]));
   const savedIds = savedMethods.map(({ id }) => id);
   const [firstType] = fields.keys();
   let preferred = savedIds.find((id) => id === started?.payment_method) ?? savedIds[0] ?? firstType ?? CHECKOUT;
-  if (started?.kind === CHECKOUT) preferred = CHECKOUT;
+  if (hasCheckout && started?.kind === CHECKOUT) preferred = CHECKOUT;
   const elsewhere = h(
     "div",
     {},
@@ -34,9 +45,9 @@ export function waysToPay({ track, types, savedMethods, started, config, onChang
   const element = h(
     "fieldset",
     {},
-    h("legend", {}, words.legend),
+    h("legend", {}, kept?.mode === "setup" ? words.method_legend : words.legend),
     elsewhere,
-    option(CHECKOUT, preferred, "out", words.checkout, words.checkout_hint),
+    hasCheckout && option(CHECKOUT, preferred, "out", words.checkout, words.checkout_hint),
     why,
   );
 
@@ -47,9 +58,14 @@ export function waysToPay({ track, types, savedMethods, started, config, onChang
 
   function newMethod(type) {
     const container = h("div", { class: "stripe-fields" });
+    const intent = kept?.mode === "setup" ? { mode: "setup", currency: charge.currency } : { mode: "payment", ...charge };
+    if (kept) {
+      const stripeFields = methodFields(config, intent, type, container, () => kept.usage);
+      return { panel: h("div", { class: "more" }, container), stripeFields };
+    }
     const input = h("input", { type: "checkbox", id: `save-${type}`, "aria-describedby": `save-${type}-hint` });
     input.checked = started?.kind === "intent" && Boolean(started.save_payment_method);
-    const stripeFields = methodFields(config, track, type, container, () => input.checked);
+    const stripeFields = methodFields(config, intent, type, container, () => (input.checked ? "on_session" : null));
     input.addEventListener("change", stripeFields.updateUsage);
     const save = [
       h("label", { class: "check" }, input, words.save),
@@ -81,7 +97,7 @@ export function waysToPay({ track, types, savedMethods, started, config, onChang
       if (value === CHECKOUT) return { kind: CHECKOUT };
       const method = fields.get(value);
       if (!method) return { kind: "saved", method: value };
-      return { kind: "new", elements: method.stripeFields.elements(), save: method.input.checked };
+      return { kind: "new", elements: method.stripeFields.elements(), save: method.input?.checked };
     },
     showOnlyCheckout(reasons) {
       elsewhere.hidden = reasons.length > 0;

@@ -63,6 +63,7 @@ STUDENT_VIEWS = (
     View("/#/learning", "new"),
     View("/#/payments", "new"),
     View("/#/payments/pay_none", "new"),
+    View("/#/plans/pln_none", "new"),
     View("/#/cards", "new"),
     View("/#/account", "new"),
     *(View("/", state) for state in ("paid", "lost", "processing")),

@@ -1,0 +1,97 @@
+// Ending a plan: cancel a membership or a plan that was not paid, ask for the money back, or withdraw from the contract.
+import { h } from "../shared/dom.js";
+import { calendarDay, money } from "../shared/format.js";
+import { currentUser } from "../shared/session.js";
+import * as api from "./api.js";
+import { confirm } from "./dialog.js";
+import { canWithdraw } from "./payment_state.js";
+import { texts } from "./text.js";
+
+const words = texts.plan_cancel;
+const inOneLine = (text) => text.replace(/\s+/g, " ").trim();
+const list = (...items) => h("ul", {}, items.filter(Boolean).map((item) => h("li", {}, item)));
+
+/**
+ * The button's text, and the dialog that it opens: `{text, open(onDone)}`; undefined if the student cannot end the plan.
+ * `first` is the first payment, which says whether the money goes back at once. `onDone` receives the plan and a message.
+ */
+export function ending(plan, first, title) {
+  if (!plan.can_cancel) return undefined;
+  if (plan.status === "OPEN") return { text: words.open_confirm, open: (onDone) => confirm(openDialog(plan, onDone)) };
+  if (first && canWithdraw(first)) return { text: words.withdraw, open: (onDone) => confirm(withdrawalDialog(plan, title, onDone)) };
+  if (plan.total === null) return { text: words.membership, open: (onDone) => confirm(membershipDialog(plan, title, onDone)) };
+  return { text: words.refund, open: (onDone) => confirm(refundDialog(plan, first, title, onDone)) };
+}
+
+const openDialog = ({ plan_id: id }, onDone) => ({
+  title: words.open_title,
+  content: h("p", {}, words.open_consequence),
+  confirmText: words.open_confirm,
+  cancelText: words.keep,
+  work: () => api.cancelPlan(id),
+  onDone: (plan) => onDone(plan, words.open_done),
+});
+
+function membershipDialog({ plan_id: id, paid_through: until }, title, onDone) {
+  return {
+    title: words.membership_title(title),
+    content: list(until && words.access_until(calendarDay(until)), words.no_charge, words.progress, words.resumable),
+    confirmText: words.membership_confirm,
+    cancelText: words.keep_membership,
+    work: () => api.cancelPlan(id),
+    onDone: (plan) => onDone(plan, plan.cancel_at ? words.ends_on(calendarDay(plan.cancel_at)) : words.membership_done),
+  };
+}
+
+/** The request to have the money of all payments back. It ends the plan at once, or the school decides about it. */
+function refundDialog({ plan_id: id, received, refunded, currency }, first, title, onDone) {
+  const amount = money(received - refunded, currency);
+  const isImmediate = first?.refundable_until && new Date(first.refundable_until) > Date.now();
+  return {
+    title: words.refund_title(amount),
+    content: h(
+      "div",
+      {},
+      list(
+        isImmediate ? words.immediate : words.review,
+        words.stops,
+        isImmediate ? words.access_lost(title) : words.access_lost_later(title),
+      ),
+      h("label", { for: "reason" }, words.reason),
+      h("textarea", { id: "reason", name: "reason", rows: "3", maxlength: "500", required: true }),
+    ),
+    confirmText: words.refund_confirm,
+    cancelText: words.keep,
+    draft: `plan ${id}`,
+    work: (form) => api.cancelPlan(id, { reason: inOneLine(form.get("reason")) }),
+    onDone: (plan) => onDone(plan, plan.refund_request ? words.requested : words.refund_done),
+  };
+}
+
+/** The declaration by which the student withdraws from the contract of the whole plan. It takes effect at once. */
+function withdrawalDialog({ plan_id: id, received, refunded, currency }, title, onDone) {
+  const item = (name, text) => [h("dt", {}, name), h("dd", {}, text)];
+  const email = currentUser()?.email;
+  return {
+    title: words.withdraw_title,
+    content: h(
+      "div",
+      {},
+      h("p", {}, words.withdraw_lead(title)),
+      h("dl", { class: "small" }, [
+        ...item(words.contract, title),
+        ...item(words.number, id),
+        ...item(words.paid, money(received - refunded, currency)),
+        ...(email ? item(words.acknowledgement, email) : []),
+      ]),
+      list(words.final, words.stops, words.returned, words.access_lost(title)),
+      h("label", { for: "withdrawal-name" }, words.name),
+      h("input", { id: "withdrawal-name", name: "name", autocomplete: "name", maxlength: "200", required: true }),
+    ),
+    confirmText: words.withdraw_confirm,
+    cancelText: words.keep,
+    draft: `withdrawal ${id}`,
+    work: (form) => api.cancelPlan(id, { withdrawal: true, name: inOneLine(form.get("name")) }),
+    onDone: (plan) => onDone(plan, words.withdrawn),
+  };
+}

@@ -1,0 +1,185 @@
+// The page of a payment plan: its schedule, what happens when, and what the student can do.
+import { explain, SessionExpired } from "../shared/api.js";
+import { action, announce, h, icon, note, show } from "../shared/dom.js";
+import { calendarDay, dayIn, methodName, money } from "../shared/format.js";
+import * as api from "./api.js";
+import { describe } from "./payment_state.js";
+import { ending } from "./plan_cancel.js";
+import { scheduleStrip } from "./plan_schedule.js";
+import { describePlan, duePayment, isProcessing } from "./plan_state.js";
+import { refundRequestNote, withdrawRequest } from "./refund.js";
+import { contactLink } from "./school_links.js";
+import { texts } from "./text.js";
+import { withdrawalNote } from "./withdrawal.js";
+
+const words = texts.plan_page;
+const CHARGED = ["ACTIVE", "LATE"];
+const SHOWN_OF_ENDLESS = 4;
+
+/** Show a plan. `context` has the `catalog` and the plan's `title`. Actions show it again with what they changed. */
+export async function planPage(context, plan, message) {
+  const { main, catalog, title } = context;
+  const [first, methods] = await Promise.all([api.readFirstPayment(plan), api.listSavedMethodsIfAvailable()]);
+  const onDone = async (updated, text) => {
+    await planPage(context, updated, text);
+    if (text) announce(text);
+  };
+  const isUnverified = plan.status === "OPEN" && first?.verify_by; // the bank account, at Stripe
+  const { chip, sentence } = isUnverified ? describe({ payment: first }) : describePlan(plan);
+  const [kind, drawing, text] = chip;
+  const count = plan.total === null ? undefined : plan.schedule.length;
+  const shownOfEndless = plan.schedule.slice(-SHOWN_OF_ENDLESS);
+  show(
+    main,
+    words.title(title),
+    message && note("good", h("p", {}, message)),
+    first && withdrawalNote(first),
+    first && refundRequestNote(first),
+    h(
+      "section",
+      { class: "panel", "aria-labelledby": "schedule" },
+      h(
+        "div",
+        { class: "row spread" },
+        h("h2", { id: "schedule" }, words.schedule),
+        h("span", { class: `chip ${kind}` }, icon(drawing), text),
+      ),
+      sentence && h("p", { class: "state" }, sentence),
+      !isUnverified && mainAction(plan),
+      scheduleStrip(count ? plan.schedule : shownOfEndless, plan.currency, count),
+      h("dl", { class: "sums" }, sums(plan).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
+      otherPayments(plan),
+    ),
+    trackSection(context, plan, onDone),
+    whatHappens(plan, catalog, methods),
+    h(
+      "div",
+      { class: "row actions" },
+      methodLink(plan),
+      h("a", { href: `#/plans/${plan.plan_id}/statement` }, words.statement),
+      plan.can_resume && actionButton(words.resume, async () => onDone(await api.resumePlan(plan.plan_id), words.resumed)),
+      ...endingButtons(plan, first, title, onDone),
+      h("a", { href: "#/payments" }, words.all),
+    ),
+  );
+}
+
+/** The one action that is due now: pay what is due, or go on with the first payment; undefined if nothing is due. */
+function mainAction(plan) {
+  const due = duePayment(plan);
+  if (due) return h("p", {}, payLink(plan, due.what, words.pay_now(money(due.amount, plan.currency))));
+  if (plan.status !== "OPEN" || isProcessing(plan)) return undefined;
+  return h("p", {}, h("a", { class: "button", href: `#/buy/${api.codeOf(plan)}/${plan.offer}` }, words.complete));
+}
+
+const payLink = ({ plan_id: id }, what, text, look = "") => h("a", { class: `button ${look}`, href: `#/plans/${id}/pay/${what}` }, text);
+
+/** The payments that are possible before they are due: the next one, and the rest. */
+function otherPayments(plan) {
+  const { payable, next, due, rest, currency } = plan;
+  if (!payable) return undefined;
+  const main = duePayment(plan)?.what;
+  const links = [
+    next && !due && main !== "next" && payLink(plan, "next", words.pay_next(money(next.amount, currency)), "quiet"),
+    rest && rest.seqs.length > (due?.seqs.length ?? 1) && main !== "rest" && payLink(plan, "rest", words.pay_rest(money(rest.amount, currency)), "quiet"),
+  ].filter(Boolean);
+  return links.length ? h("p", { class: "row" }, links) : undefined;
+}
+
+function sums({ total, received, refunded, outstanding, schedule, currency }) {
+  const left = total !== null && outstanding > 0;
+  const lost = schedule.filter(({ state }) => state === "lost").reduce((sum, { amount }) => sum + amount, 0);
+  return [
+    total !== null && [words.total, money(total, currency)],
+    received > 0 && [words.received, money(received, currency)],
+    lost > 0 && [words.lost, money(-lost, currency)],
+    refunded > 0 && [words.refunded, money(-refunded, currency)],
+    left && [words.outstanding, money(outstanding, currency)],
+  ].filter(Boolean);
+}
+
+/** The dates ahead: the charge with its announcement, what follows if it fails, and how the plan ends. */
+function whatHappens(plan, catalog, methods) {
+  const { status, next, currency, total, cancel_at: endsOn, payment_method: method, rules } = plan;
+  const isEndless = total === null;
+  const lines = [];
+  if (CHARGED.includes(status) && next?.due && !endsOn) {
+    const kept = methods.find(({ id }) => id === method?.id) ?? method;
+    const how = kept?.type ? words.charge_to(methodName(kept)) : words.charge;
+    if (status === "ACTIVE" && !next.needs_you) lines.push(words.notice(rules.notice_days));
+    const on = dayOfCharge(plan, catalog.school_time_zone);
+    lines.push(on ? how(money(next.amount, currency), calendarDay(on)) : words.no_charge);
+    if (on && status === "ACTIVE") lines.push(words.retries(rules.retry_days.filter((days) => days > 0)));
+    if (!plan.access_until) lines.push(isEndless ? words.grace_membership(rules.grace_days) : words.grace(rules.grace_days));
+    if (!isEndless && !plan.closes_on) lines.push(words.give_up(rules.give_up_days));
+  }
+  if (plan.access_until && !endsOn) {
+    const day = calendarDay(plan.access_until);
+    lines.push(isEndless ? words.membership_until(day) : words.access_until(day));
+  }
+  if (endsOn) lines.push(words.ends(calendarDay(endsOn)));
+  if (status === "SUSPENDED") lines.push(words.suspended);
+  if (plan.closes_on && !endsOn) lines.push(words.closes_on(calendarDay(plan.closes_on)));
+  if (!lines.length) return undefined;
+  return h(
+    "section",
+    { class: "panel", "aria-labelledby": "ahead" },
+    h("h2", { id: "ahead" }, words.ahead),
+    h("ol", { class: "ahead" }, lines.map((line) => h("li", {}, line))),
+    catalog.support_contact && h("p", { class: "small" }, ...words.questions(contactLink(catalog.support_contact))),
+  );
+}
+
+/** The school's day of the next charge; undefined if there is none without the student. */
+function dayOfCharge({ status, next: { attempt_at: at, due, needs_you: isStopped } }, timeZone) {
+  if (isStopped) return undefined;
+  if (at) return dayIn(timeZone, at);
+  return status === "ACTIVE" ? due : undefined;
+}
+
+const methodLink = ({ plan_id: id, status }) =>
+  ["ACTIVE", "LATE", "SUSPENDED", "PAUSED"].includes(status) &&
+  h("a", { class: "button quiet", href: `#/plans/${id}/method` }, words.method);
+
+/** A button whose error is shown where it is. */
+function actionButton(text, work) {
+  const error = h("div", { role: "alert" });
+  const onError = (failure) => {
+    if (failure instanceof SessionExpired) throw failure;
+    error.replaceChildren(h("p", { class: "error" }, explain(failure)));
+  };
+  return h("div", {}, action(text, work, { class: "quiet", onError }), error);
+}
+
+/** The buttons that end the plan, or take back the request for it. */
+function endingButtons(plan, first, title, onDone) {
+  const button = (text, open) => h("button", { type: "button", class: "quiet", onclick: open }, text);
+  const request = first?.refund_request;
+  if (request?.can_withdraw) {
+    const reload = async (_, text) => onDone(await api.getPlan(plan.plan_id), text);
+    return [button(words.withdraw_request, () => withdrawRequest({ payment: first, title }, reload))];
+  }
+  const end = ending(plan, first, title);
+  return end ? [button(end.text, () => end.open(onDone))] : [];
+}
+
+/** The tracks of a member: those they have begun, and those that they can begin. */
+function trackSection({ catalog }, plan, onDone) {
+  if (!plan.membership || !plan.grants_access) return undefined;
+  const items = catalog.tracks.map(({ track, title }) => {
+    const isBegun = plan.grants.includes(track);
+    const begin = async () => onDone(await api.beginTrack(plan.plan_id, track), words.begun(title));
+    return h(
+      "li",
+      {},
+      h("p", { class: "strong grow" }, title),
+      isBegun ? h("a", { href: "#/learning" }, words.continue(title)) : actionButton(words.begin(title), begin),
+    );
+  });
+  return h(
+    "section",
+    { class: "panel", "aria-labelledby": "tracks" },
+    h("h2", { id: "tracks" }, words.tracks),
+    h("ul", { class: "begin" }, items),
+  );
+}
