@@ -24,7 +24,7 @@ MEMBERSHIP = Membership(
 
 
 def offer_plans(patch: Callable[[Any, str, Any], None]) -> None:
-    """Offer four monthly installments of each track and a membership, as no school does yet."""
+    """Offer four monthly installments of each track and a membership, whatever the shipped catalog offers."""
     tracks = {code: replace(track, offers=OFFERS[code]) for code, track in catalog.tracks().items()}
     patch(catalog, "tracks", lambda: tracks)
     patch(catalog, "memberships", lambda: {MEMBERSHIP.membership: MEMBERSHIP})

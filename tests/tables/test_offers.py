@@ -10,16 +10,10 @@ from tuition.core import catalog
 
 @pytest.fixture
 def offered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A catalog with offers, as no school has them yet."""
+    """A catalog with two offers of a membership."""
     whole = catalog.parse(TRACK + FOUR_TIMES + MEMBERSHIP)
     monkeypatch.setattr(catalog, "tracks", lambda: whole.tracks)
     monkeypatch.setattr(catalog, "memberships", lambda: whole.memberships)
-
-
-def test_the_shipped_catalog_lists_no_offer_and_no_membership(tuition: Harness) -> None:
-    body = tuition.tracks().body
-    assert [track["offers"] for track in body["tracks"]] == [[], []]
-    assert body["memberships"] == []
 
 
 @pytest.mark.usefixtures("offered")

@@ -144,9 +144,14 @@ every = "year"
 """
 
 
-def test_the_shipped_catalog_offers_no_plan_yet() -> None:
-    assert not any(track.offers for track in catalog.tracks().values())
-    assert not catalog.memberships()
+def test_the_shipped_catalog_offers_four_monthly_payments_of_each_track_and_a_membership() -> None:
+    offers = {code: track.offers for code, track in catalog.tracks().items()}
+    assert offers == {
+        "DP": (PlanOffer("4x", (12475,) * 4, "usd", "month"),),
+        "FSD": (PlanOffer("4x", (14975,) * 4, "usd", "month"),),
+    }
+    (membership,) = catalog.memberships().values()
+    assert membership.offers == (PlanOffer("monthly", (4900,), "usd", "month", endless=True),)
 
 
 def test_a_track_has_offers_and_a_membership_is_beside_the_tracks() -> None:
