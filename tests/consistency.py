@@ -410,16 +410,25 @@ def _expected(snapshot: Snapshot, payment: Payment) -> tuple[str, str | None]:
 def _expected_of_plan(snapshot: Snapshot, plan: Plan) -> str | None:
     """Return the enrollment status that a plan alone implies by Stripe's objects.
 
-    An installment that Stripe has not received may have suspended it once its grace can have ended.
+    An installment that Stripe has not received may have suspended it once its grace can have ended. One that a dispute
+    took may have suspended it at once.
     """
     own = [payment for payment in snapshot.payments.values() if payment.plan == plan.plan_id]
     first = [_expected(snapshot, payment)[1] for payment in own if 1 in payment.covers]
     decisions = {decision.decision for decision in plan.facts.decisions.values()}
     if decisions & {"withdraw", "close"} and {"ENROLLED", "WITHDRAWN"} & {*first}:
         return "WITHDRAWN"
+    if plan.status == "SUSPENDED" and any(_is_lost(snapshot, payment) for payment in own):
+        return "SUSPENDED"
     if "ENROLLED" in first and plan.status == "SUSPENDED" and _may_be_suspended(snapshot, plan, own):
         return "SUSPENDED"
     return next((status for status in ("ENROLLED", "PENDING", "WITHDRAWN") if status in first), None)
+
+
+def _is_lost(snapshot: Snapshot, payment: Payment) -> bool:
+    """Whether Stripe has received a payment and lost some of it to a dispute."""
+    amounts = _amounts(snapshot, _objects_of(snapshot, payment)[1])
+    return amounts["settled"] > 0 and amounts["lost"] > 0
 
 
 def _may_be_suspended(snapshot: Snapshot, plan: Plan, own: list[Payment]) -> bool:

@@ -34,7 +34,7 @@ def press(*keys: str) -> Act:
 class View:
     """A view: its address, a person of `People`, what they do once it is shown, and what they then see.
 
-    `{payment}` and `{user}` in an address are the payment and the id of the person that `of` names.
+    `{payment}`, `{plan}` and `{user}` in an address are the payment, the plan and the id of the person that `of` names.
     """
 
     address: str
@@ -50,6 +50,8 @@ class View:
 
 STUDENT_STATES = ("paid", "revoked", "disputed", "lost", "differs", "processing", "refunding", "refunded", "waiting")
 """The students of `People` whose payment decides what their pages say."""
+PLAN_STATES = ("plan", "member", "taken")
+"""The students of `People` who have a payment plan. A bank has taken back the first payment of the last one."""
 STUDENT_VIEWS = (
     View("/"),
     View("/#/tracks/DP"),
@@ -64,6 +66,12 @@ STUDENT_VIEWS = (
     View("/#/payments", "new"),
     View("/#/payments/pay_none", "new"),
     View("/#/plans/pln_none", "new"),
+    View("/#/buy/DP/4x", "new", sees=".consent"),
+    View("/#/buy/ALL", "new", sees=".consent"),
+    *(View("/#/plans/{plan}", state, of=state) for state in PLAN_STATES),
+    *(View(f"/#/plans/{{plan}}/{name}", "plan", of="plan") for name in ("pay/next", "method", "statement")),
+    View("/#/payments", "plan"),
+    View("/#/learning", "taken"),
     View("/#/cards", "new"),
     View("/#/account", "new"),
     *(View("/", state) for state in ("paid", "lost", "processing")),
@@ -117,12 +125,34 @@ CONSOLE_VIEWS = (
 VIEWS = (*STUDENT_VIEWS, *CONSOLE_VIEWS)
 
 
+def begin_plan(running: Running, token: str, code: str = "DP") -> str:
+    """Begin the first plan that is offered for a track or membership, pay its first installment, and return its id."""
+    listed = running.api("GET", "/api/payments/tracks").json()
+    kind, product = next(
+        (kind, one)
+        for kind, products in (("track", listed["tracks"]), ("membership", listed["memberships"]))
+        for one in products
+        if one[kind] == code
+    )
+    offer = product["offers"][0]
+    body = {kind: code, "offer": offer["offer"], "consent": offer["consent"]["version"]}
+    plan = running.api("POST", "/api/plans", token, json=body).json()
+    running.pay(plan["payment_intent_id"])
+
+    def is_active() -> bool:
+        return bool(running.api("GET", f"/api/plans/{plan['plan_id']}", token).json()["status"] == "ACTIVE")
+
+    running.until(is_active, "the plan has begun")
+    return str(plan["plan_id"])
+
+
 class People:
     """The people who open views. Each is made when a view first needs them."""
 
     def __init__(self, running: Running) -> None:
         self.running = running
         self.payment_of = cache(self._payment_of)
+        self.plan_of = cache(self._plan_of)
 
     def token(self, who: str) -> str:
         """Return a person's token. A student's payment is in the state that names them."""
@@ -130,12 +160,27 @@ class People:
             return self.running.token(f"sweep-{who}", groups=[who])
         if who in STUDENT_STATES:
             self.payment_of(who)
+        elif who in PLAN_STATES:
+            self.plan_of(who)
         return self.running.token(f"sweep-{who}")
 
     def address(self, view: View) -> str:
         """Return a view's address, with the ids of the person that it is about."""
+        if view.of in PLAN_STATES:
+            return view.address.replace("{plan}", self.plan_of(view.of))
         payment = self.payment_of(view.of) if view.of else ""
         return view.address.replace("{payment}", payment).replace("{user}", f"sweep-{view.of}")
+
+    def _plan_of(self, state: str) -> str:
+        """Begin a student's plan, bring it into a state, and return its id."""
+        running, token = self.running, self.running.token(f"sweep-{state}")
+        plan_id = begin_plan(running, token, "ALL" if state == "member" else "DP")
+        if state == "taken":
+            plan = running.api("GET", f"/api/plans/{plan_id}", token).json()
+            intent = running.payment(token, plan["schedule"][0]["payment_id"])["payment_intent_id"]
+            running.sim("disputes", payment_intent=intent, status="lost")
+            running.until(lambda: running.enrollment(token)["status"] == "SUSPENDED", "the dispute is lost")
+        return plan_id
 
     def _payment_of(self, state: str) -> str:
         """Bring a student's payment into a state, and return its id."""
