@@ -9,9 +9,10 @@ import pytest
 from tests.acceptance import ACCEPTANCE
 from tests.harness import PAGE, Harness, Student
 from tests.limits import set_limits
-from tests.plan_calls import FIRST, begin, call, offer_plans, pay, read, set_up, started
+from tests.plan_calls import FIRST, begin, call, consent, offer_plans, pay, read, set_up, started
 from tests.tables.test_collection import DAY, announced, charges, pass_days, steps
 from tests.tables.test_plans import cancel, choose, problem
+from tests.tables.test_reconcile import change_price
 from tests.tables.test_sessions import payable_ids
 from tests.tables.test_withdrawals import DECIDE, set_region
 from tuition import settings
@@ -170,3 +171,33 @@ def test_a_student_is_never_charged_another_amount_than_was_announced(tuition: H
     pass_days(tuition, 3)
     assert [status for _, status in charges(tuition, of_plan)] == ["succeeded"]
     assert read(tuition, student, of_plan["plan_id"])["received"] == 2 * FIRST
+
+
+def test_a_lost_dispute_blocks_new_plans_and_not_the_installments_of_one_that_runs(
+    tuition: Harness, student: Student
+) -> None:
+    of_plan = started(tuition, student)
+    dispute = tuition.at_stripe("POST", "/_sim/disputes", payment_intent=of_plan["payment_intent_id"])
+    tuition.at_stripe("POST", "/_sim/disputes", dispute=dispute["id"], status="lost")
+    tuition.deliver_all()
+    assert problem(begin(tuition, student, track="FSD", consent=consent(tuition, "FSD"))) == (409, "purchases-blocked")
+    tuition.pay(pay(tuition, student, of_plan["plan_id"]).body["payment_intent_id"])
+    tuition.deliver_all()
+    assert read(tuition, student, of_plan["plan_id"])["status"] == "ACTIVE"
+
+
+def test_the_open_payment_of_a_later_installment_is_closed_neither_by_its_age_nor_by_a_new_price(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan_id = started(tuition, student)["plan_id"]
+    second = pay(tuition, student, plan_id).body["payment_intent_id"]
+    change_price(monkeypatch, 99_900)
+    for days in (1, 4):
+        tuition.advance_time(days * DAY)
+        tuition.reconcile()
+    tuition.advance_time(30 * DAY)
+    tuition.pay(second, "pm_card_chargeDeclined")
+    tuition.deliver_all()
+    assert payable_ids(tuition, student) == [second]
+    again = pay(tuition, student, plan_id).body
+    assert (again["payment_intent_id"], again["amount"]) == (second, FIRST)
