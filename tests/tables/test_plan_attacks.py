@@ -201,3 +201,26 @@ def test_the_open_payment_of_a_later_installment_is_closed_neither_by_its_age_no
     assert payable_ids(tuition, student) == [second]
     again = pay(tuition, student, plan_id).body
     assert (again["payment_intent_id"], again["amount"]) == (second, FIRST)
+
+
+def test_a_bank_account_whose_mandate_was_revoked_cannot_be_chosen_again(tuition: Harness, student: Student) -> None:
+    plan_id = started(tuition, student)["plan_id"]
+    account = set_up(tuition, student, plan_id, DEBIT)
+    tuition.deliver_all()
+    setups = tuition.at_stripe("GET", "/v1/setup_intents", payment_method=account)["data"]
+    tuition.at_stripe("POST", f"/_sim/mandates/{setups[0]['mandate']}", status="inactive")
+    tuition.deliver_all()
+    assert read(tuition, student, plan_id)["payment_method"]["id"] != account
+    assert problem(choose(tuition, student, plan_id, account)) == (422, "payment-method-not-reusable")
+
+
+def test_a_statement_has_no_payments_that_were_closed_unpaid(tuition: Harness, student: Student) -> None:
+    plan_id = started(tuition, student)["plan_id"]
+    second = pay(tuition, student, plan_id).body["payment_intent_id"]
+    tuition.pay(second, "pm_card_visa_chargeDeclinedLostCard")
+    tuition.deliver_all()
+    assert pay(tuition, student, plan_id, "rest").status == 201
+    statement = call(tuition, student, "GET", plan_id, "statement").body
+    assert [(line["kind"], line["seqs"]) for line in statement["lines"]] == [
+        ("requested", [1]), ("received", [1]), ("requested", [2, 3, 4]),
+    ]  # fmt: skip

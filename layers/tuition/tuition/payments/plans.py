@@ -200,6 +200,12 @@ def choose_method(plan_id: str, user_id: str, method_id: str) -> PaymentState:
         plan = current.existing_plan
         if plan_methods.chosen(plan) == method_id:
             return None
+        stored = plan_methods.methods(plan).get(method_id)
+        if stored and stored.is_final:
+            raise MethodNotReusable(
+                "This payment method can no longer be charged for this plan. Set up another one.",
+                field="payment_method",
+            )
         chosen = Method(set_up=set_up, type=method["type"], chosen=set_up)
         at = timestamps.iso(clock.now())
         entry = AuditEntry(at, f"method:{method_id}:{at}", "plan.method_chosen", "request", user_id)

@@ -52,7 +52,7 @@ def statement(plan_id: str, user_id: str) -> dict[str, Any]:
 
 def statement_of(plan: Plan) -> dict[str, Any]:
     """Return every amount of a plan, as `statement` does, for staff."""
-    items = queries.payments_by_id(list(plan.parts))
+    items = queries.payments_by_id([key for key, part in plan.parts.items() if not part.is_closed])
     payments = sorted(map(mapping.payment_from_item, items), key=lambda payment: payment.attempt)
     lines = [line for payment in payments for line in _lines(payment)]
     sums = {name: sum(line["amount"] for line in lines if line["kind"] == name) for name in KINDS}
