@@ -122,6 +122,30 @@ def test_a_begin_that_was_killed_and_is_repeated_later_finds_its_own_object(
     assert intent["id"] == opened["payment_intent_id"]
 
 
+@pytest.mark.parametrize("lost", [("plans",), ("payments",), ("plans", "payments"), ("plans", "payments", "audit")])
+def test_an_open_plan_that_a_restore_has_lost_keeps_no_student_from_beginning(
+    tuition: Harness, student: Student, lost: tuple[str, ...]
+) -> None:
+    opened = begin(tuition, student).body
+    if "plans" in lost:
+        tuition.tables.delete_item(TableName="plans", Key={"plan_id": {"S": opened["plan_id"]}})
+    if "payments" in lost:
+        tuition.tables.delete_item(TableName="payments", Key={"payment_id": {"S": opened["payment_id"]}})
+    for subject in (opened["plan_id"], opened["payment_id"]) if "audit" in lost else ():
+        for item in queries.audit_items(subject):
+            tuition.tables.delete_item(TableName="audit", Key={name: item[name] for name in ("subject", "sort_key")})
+    tuition.advance_time(HOUR)
+    again = begin(tuition, student)
+    assert again.status in (200, 201), again
+    assert payable_ids(tuition, student) == [again.body["payment_intent_id"]]
+    tuition.pay(again.body["payment_intent_id"])
+    tuition.advance_stripe(3)
+    tuition.deliver_all()
+    assert read(tuition, student, again.body["plan_id"])["status"] == "ACTIVE"
+    assert tuition.enrollment(student)["status"] == "ENROLLED"
+    assert problem(begin(tuition, student)) == (409, "already-enrolled")
+
+
 def test_another_choice_closes_the_open_payment_and_its_plan_is_abandoned(tuition: Harness, student: Student) -> None:
     choices: list[Callable[[], Response]] = [
         lambda: begin(tuition, student),

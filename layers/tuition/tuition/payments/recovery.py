@@ -7,7 +7,7 @@ from tuition.core.audit import AuditEntry
 from tuition.core.enrollment import Enrollment
 from tuition.core.errors import Contended, PaymentInProgress
 from tuition.core.refs import Customer, PaymentRef
-from tuition.storage import ledger, queries
+from tuition.storage import ledger
 from tuition.stripe_gateway import closing, objects, rebuild, resolve, sync
 from tuition.stripe_gateway.objects import StripeObject
 
@@ -26,14 +26,18 @@ def recover(ref: PaymentRef, enrollment: Enrollment, customer: Customer | None) 
         if _close_or_rebuild(ref, stripe_object):
             return
     ledger.drop_payment(enrollment, ref.payment_id)
+    for plan_id in enrollment.open_plans:  # it may be the first payment of one of them
+        if ledger.find_plan(plan_id):
+            ledger.recompute_plan(plan_id)
 
 
 def recover_plan(plan_id: str, enrollment: Enrollment, customer: Customer | None) -> None:
     """Do the same for an open plan that is missing, or whose open payment is. Raises as `recover`."""
     _require_no_create(enrollment)
-    if queries.plans_by_id([plan_id]):
-        ledger.recompute_plan(plan_id)
-        return
+    if ledger.find_plan(plan_id):
+        plan = ledger.recompute_plan(plan_id).existing_plan
+        if any(part.open for part in plan.parts.values()):
+            return
     for stripe_object in objects.in_customers_name(customer.stripe_customer_id, plan_id, "plan") if customer else []:
         ref = resolve.ref_in_metadata(stripe_object.retrieve().object.get("metadata") or {})
         if ref and _close_or_rebuild(ref, stripe_object):
