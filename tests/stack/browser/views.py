@@ -34,7 +34,7 @@ def press(*keys: str) -> Act:
 class View:
     """A view: its address, a person of `People`, what they do once it is shown, and what they then see.
 
-    `{payment}`, `{plan}` and `{user}` in an address are the payment, the plan and the id of the person that `of` names.
+    `{payment}`, `{plan}` and `{user}` in an address are the payment, its plan and the id of the person that `of` names.
     """
 
     address: str
@@ -46,6 +46,18 @@ class View:
     @property
     def name(self) -> str:
         return " ".join(filter(None, [self.who or "signed out", self.of and f"of {self.of}", self.address, self.sees]))
+
+
+def begin_plan(running: Running, token: str) -> dict[str, Any]:
+    """Begin four installments of a track, pay the first by card, and return the answer once the plan is active."""
+    tracks = running.api("GET", "/api/payments/tracks").json()["tracks"]
+    track, offer = next((one["track"], offer) for one in tracks for offer in one["offers"] if offer["offer"] == "4x")
+    body = {"track": track, "offer": offer["offer"], "consent": offer["consent"]["version"]}
+    begun: dict[str, Any] = running.api("POST", "/api/plans", token, json=body).raise_for_status().json()
+    running.pay(begun["payment_intent_id"])
+    path = f"/api/plans/{begun['plan_id']}"
+    running.until(lambda: running.api("GET", path, token).json()["status"] == "ACTIVE", "the plan is active")
+    return begun
 
 
 STUDENT_STATES = ("paid", "revoked", "disputed", "lost", "differs", "processing", "refunding", "refunded", "waiting")
@@ -99,6 +111,12 @@ CONSOLE_VIEWS = (
     View("/console/#/disputes?state=over", "admin"),
     View("/console/#/payments/pay_none", "admin"),
     View("/console/#/plans/pln_none", "admin"),
+    View("/console/#/plans/{plan}", "admin", of="installments"),
+    *(
+        View(f"/console/#/plans/{{plan}}?do={do}", "admin", sees="dialog", of="installments")
+        for do in ("close", "pause", "reschedule&on=2")
+    ),
+    View("/console/#/payments/{payment}", "admin", of="installments"),
     *(View("/console/#/payments/{payment}", "admin", of=state) for state in STUDENT_STATES if state != "disputed"),
     View(
         "/console/#/payments/{payment}",
@@ -169,7 +187,11 @@ class People:
         if view.of in PLAN_STATES:
             return view.address.replace("{plan}", self.plan_of(view.of))
         payment = self.payment_of(view.of) if view.of else ""
-        return view.address.replace("{payment}", payment).replace("{user}", f"sweep-{view.of}")
+        address = view.address.replace("{payment}", payment).replace("{user}", f"sweep-{view.of}")
+        if "{plan}" in address:
+            shown = self.running.payment(self.running.token(f"sweep-{view.of}"), payment)
+            address = address.replace("{plan}", shown["plan_id"])
+        return address
 
     def _plan_of(self, state: str) -> str:
         """Begin a student's plan, bring it into a state, and return its id."""
@@ -185,6 +207,8 @@ class People:
     def _payment_of(self, state: str) -> str:
         """Bring a student's payment into a state, and return its id."""
         running, token = self.running, self.running.token(f"sweep-{state}")
+        if state == "installments":
+            return str(begin_plan(running, token)["payment_id"])
         if state == "refunded":  # with documents: an invoice and a credit note
             payment_id = self._buy_with_invoice(token)
             self._refund(token, payment_id)

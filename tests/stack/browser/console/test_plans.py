@@ -1,0 +1,81 @@
+"""The life of a payment plan with staff: found, moved, waived, charged and closed, with what each dialog says."""
+
+import re
+from typing import Any
+
+from playwright.sync_api import Locator, Route, expect
+
+from tests.stack.browser.console.staff import Staff
+from tests.stack.browser.views import begin_plan
+
+ACCESS_AND_MONEY = "No money moves. The student keeps access."
+
+
+def confirm(staff: Staff, button: str, reason: str = "agreed by phone") -> None:
+    """Give a reason in the dialog, confirm it, and expect the focus on the page's result."""
+    staff.dialog.get_by_label("Reason").fill(reason)
+    staff.dialog.get_by_role("button", name=button, exact=True).click()
+    expect(staff.dialog).to_have_count(0)
+    expect(staff.main.get_by_role("status").first).to_be_focused()
+
+
+def installment(staff: Staff, number: int) -> Locator:
+    return staff.main.get_by_role("row").filter(has=staff.page.get_by_role("rowheader", name=str(number), exact=True))
+
+
+def test_a_plan_is_found_moved_waived_charged_and_closed_with_all_money_back(staff: Staff, sub: str) -> None:
+    staff.expected_errors.append(r"status of 409 ")
+    plan = begin_plan(staff.running, staff.running.token(sub))
+    staff.open("#/plans")
+    staff.main.get_by_role("searchbox", name="Find").fill(f"{sub}@example.org")
+    staff.page.keyboard.press("Enter")
+    staff.expect_rows(1)
+    staff.main.get_by_role("link", name=re.compile("DP, 4x")).click()
+    staff.expect_heading("499.00 USD for DP")
+
+    latest = next(one for one in _details(staff, plan)["actions"] if one["seq"] == 2 and one["latest"])["latest"]
+    installment(staff, 2).get_by_role("button", name="Move…").click()
+    expect(staff.dialog).to_contain_text(ACCESS_AND_MONEY)
+    staff.dialog.get_by_label("New due day").fill(latest)
+    confirm(staff, "Move installment 2")
+    expect(installment(staff, 2)).to_contain_text(latest)
+
+    installment(staff, 4).get_by_role("button", name="Waive…").click()
+    expect(staff.dialog).to_contain_text(ACCESS_AND_MONEY)
+    staff.expect_accessible()
+    confirm(staff, "Waive installment 4")
+    expect(installment(staff, 4)).to_contain_text("Waived")
+
+    staff.page.route(f"**/api/admin/plans/{plan['plan_id']}", _can_be_charged)
+    staff.page.reload()
+    staff.open_dialog("Charge now…")
+    expect(staff.dialog).to_contain_text("124.75 USD for installment 2 is charged")
+    staff.dialog.get_by_role("button", name="Charge now").click()
+    expect(staff.dialog.get_by_role("alert")).to_contain_text("The student has not been told of this charge yet")
+    staff.dialog.get_by_role("button", name="Cancel").click()
+    staff.page.unroute(f"**/api/admin/plans/{plan['plan_id']}")
+
+    staff.open_dialog("Close…")
+    staff.dialog.get_by_label("Money").select_option("all")
+    expect(staff.dialog).to_contain_text("124.75 USD goes back to the student within a quarter of an hour.")
+    expect(staff.dialog).to_contain_text("The student loses access.")
+    confirm(staff, "Close")
+    expect(staff.main.get_by_role("button", name="Close…")).to_have_count(0)
+    shown = _details(staff, plan)
+    assert (shown["plan"]["status"], shown["plan"]["grants_access"]) == ("REFUNDED", False)
+    assert [one["decision"] for one in shown["facts"]["decisions"]] == ["reschedule", "waive", "close"]
+    assert staff.running.enrollment(staff.running.token(sub))["status"] == "WITHDRAWN"
+    staff.open_payment(plan["payment_id"])
+    staff.main.get_by_role("link", name="Installment 1 of a payment plan").click()
+    staff.expect_text("Plan closed")
+
+
+def _details(staff: Staff, plan: dict[str, Any]) -> dict[str, Any]:
+    details: dict[str, Any] = staff.running.staff(f"/plans/{plan['plan_id']}")
+    return details
+
+
+def _can_be_charged(route: Route) -> None:
+    """Answer as if the charge had been announced and its day had come, which only time leads to."""
+    body = route.fetch().json()
+    route.fulfill(json={**body, "collect_refusal": None})
