@@ -48,18 +48,6 @@ class View:
         return " ".join(filter(None, [self.who or "signed out", self.of and f"of {self.of}", self.address, self.sees]))
 
 
-def begin_plan(running: Running, token: str) -> dict[str, Any]:
-    """Begin four installments of a track, pay the first by card, and return the answer once the plan is active."""
-    tracks = running.api("GET", "/api/payments/tracks").json()["tracks"]
-    track, offer = next((one["track"], offer) for one in tracks for offer in one["offers"] if offer["offer"] == "4x")
-    body = {"track": track, "offer": offer["offer"], "consent": offer["consent"]["version"]}
-    begun: dict[str, Any] = running.api("POST", "/api/plans", token, json=body).raise_for_status().json()
-    running.pay(begun["payment_intent_id"])
-    path = f"/api/plans/{begun['plan_id']}"
-    running.until(lambda: running.api("GET", path, token).json()["status"] == "ACTIVE", "the plan is active")
-    return begun
-
-
 STUDENT_STATES = ("paid", "revoked", "disputed", "lost", "differs", "processing", "refunding", "refunded", "waiting")
 """The students of `People` whose payment decides what their pages say."""
 PLAN_STATES = ("plan", "member", "taken")
@@ -111,12 +99,12 @@ CONSOLE_VIEWS = (
     View("/console/#/disputes?state=over", "admin"),
     View("/console/#/payments/pay_none", "admin"),
     View("/console/#/plans/pln_none", "admin"),
-    View("/console/#/plans/{plan}", "admin", of="installments"),
+    View("/console/#/plans/{plan}", "admin", of="plan"),
     *(
-        View(f"/console/#/plans/{{plan}}?do={do}", "admin", sees="dialog", of="installments")
+        View(f"/console/#/plans/{{plan}}?do={do}", "admin", sees="dialog", of="plan")
         for do in ("close", "pause", "reschedule&on=2")
     ),
-    View("/console/#/payments/{payment}", "admin", of="installments"),
+    View("/console/#/payments/{payment}", "admin", of="plan"),
     *(View("/console/#/payments/{payment}", "admin", of=state) for state in STUDENT_STATES if state != "disputed"),
     View(
         "/console/#/payments/{payment}",
@@ -143,25 +131,18 @@ CONSOLE_VIEWS = (
 VIEWS = (*STUDENT_VIEWS, *CONSOLE_VIEWS)
 
 
-def begin_plan(running: Running, token: str, code: str = "DP") -> str:
-    """Begin the first plan that is offered for a track or membership, pay its first installment, and return its id."""
+def begin_plan(running: Running, token: str, code: str = "DP") -> dict[str, Any]:
+    """Begin the first plan offered for a track or membership, pay its first installment, and return the answer."""
     listed = running.api("GET", "/api/payments/tracks").json()
-    kind, product = next(
-        (kind, one)
-        for kind, products in (("track", listed["tracks"]), ("membership", listed["memberships"]))
-        for one in products
-        if one[kind] == code
-    )
-    offer = product["offers"][0]
+    products = {kind: {one[kind]: one for one in listed[f"{kind}s"]} for kind in ("track", "membership")}
+    kind = next(kind for kind, by_code in products.items() if code in by_code)
+    offer = products[kind][code]["offers"][0]
     body = {kind: code, "offer": offer["offer"], "consent": offer["consent"]["version"]}
-    plan = running.api("POST", "/api/plans", token, json=body).json()
-    running.pay(plan["payment_intent_id"])
-
-    def is_active() -> bool:
-        return bool(running.api("GET", f"/api/plans/{plan['plan_id']}", token).json()["status"] == "ACTIVE")
-
-    running.until(is_active, "the plan has begun")
-    return str(plan["plan_id"])
+    opened: dict[str, Any] = running.api("POST", "/api/plans", token, json=body).raise_for_status().json()
+    running.pay(opened["payment_intent_id"])
+    path = f"/api/plans/{opened['plan_id']}"
+    running.until(lambda: running.api("GET", path, token).json()["status"] == "ACTIVE", "the plan is active")
+    return opened
 
 
 class People:
@@ -184,31 +165,26 @@ class People:
 
     def address(self, view: View) -> str:
         """Return a view's address, with the ids of the person that it is about."""
+        ids = {"user": f"sweep-{view.of}"}
         if view.of in PLAN_STATES:
-            return view.address.replace("{plan}", self.plan_of(view.of))
-        payment = self.payment_of(view.of) if view.of else ""
-        address = view.address.replace("{payment}", payment).replace("{user}", f"sweep-{view.of}")
-        if "{plan}" in address:
-            shown = self.running.payment(self.running.token(f"sweep-{view.of}"), payment)
-            address = address.replace("{plan}", shown["plan_id"])
-        return address
+            opened = self.plan_of(view.of)
+            ids |= {"plan": opened["plan_id"], "payment": opened["payment_id"]}
+        elif view.of:
+            ids["payment"] = self.payment_of(view.of)
+        return view.address.format(**ids)
 
-    def _plan_of(self, state: str) -> str:
-        """Begin a student's plan, bring it into a state, and return its id."""
+    def _plan_of(self, state: str) -> dict[str, Any]:
+        """Begin a student's plan, bring it into a state, and return the answer to its begin."""
         running, token = self.running, self.running.token(f"sweep-{state}")
-        plan_id = begin_plan(running, token, "ALL" if state == "member" else "DP")
+        opened = begin_plan(running, token, "ALL" if state == "member" else "DP")
         if state == "taken":
-            plan = running.api("GET", f"/api/plans/{plan_id}", token).json()
-            intent = running.payment(token, plan["schedule"][0]["payment_id"])["payment_intent_id"]
-            running.sim("disputes", payment_intent=intent, status="lost")
+            running.sim("disputes", payment_intent=opened["payment_intent_id"], status="lost")
             running.until(lambda: running.enrollment(token)["status"] == "SUSPENDED", "the dispute is lost")
-        return plan_id
+        return opened
 
     def _payment_of(self, state: str) -> str:
         """Bring a student's payment into a state, and return its id."""
         running, token = self.running, self.running.token(f"sweep-{state}")
-        if state == "installments":
-            return str(begin_plan(running, token)["payment_id"])
         if state == "refunded":  # with documents: an invoice and a credit note
             payment_id = self._buy_with_invoice(token)
             self._refund(token, payment_id)
