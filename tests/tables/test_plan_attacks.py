@@ -116,7 +116,7 @@ def test_a_method_that_began_to_be_set_up_before_the_charge_failed_is_new(
 
 
 def test_cards_cannot_be_tested_by_setting_them_up(
-    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan_id = started(tuition, student)["plan_id"]
     set_limits(monkeypatch, declines_per_hour=2)
@@ -130,6 +130,7 @@ def test_cards_cannot_be_tested_by_setting_them_up(
         for event in [*events, *events]:
             assert tuition.deliver(event).status == 200
     assert codes == ["card_declined"] * 3 + ["setup_intent_unexpected_state"]
+    assert capsys.readouterr().out.count('"ChargeDeclined":[1.0]') == 3
     for response in (call(tuition, student, "POST", plan_id, "payment-method", {}), pay(tuition, student, plan_id)):
         assert problem(response) == (429, "too-many-requests")
     tuition.advance_time(3700)

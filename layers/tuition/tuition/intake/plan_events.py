@@ -8,6 +8,7 @@ Source: https://docs.stripe.com/api/events/types
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
+from tuition import metrics
 from tuition.core import plan_methods, timestamps
 from tuition.core.audit import AuditEntry
 from tuition.core.errors import EventUnusable, StripeRefused
@@ -123,7 +124,7 @@ def apply(event: Mapping[str, Any]) -> Applied:
 
         is_new |= ledger.update_plan(plan.plan_id, change).existing_plan.version != plan.version
     if is_applied and parsed.type == "setup_intent.setup_failed":
-        _limit_tries(parsed, pointer.user_id)
+        _limit_tries(parsed, pointer.user_id, is_new=is_new)
     return Applied("applied" if is_applied else "not_found", is_new)
 
 
@@ -132,11 +133,13 @@ def _is_recorded(plan_id: str, event_id: str) -> bool:
     return any(record["event_id"] == event_id for record in queries.audit_trail(plan_id))
 
 
-def _limit_tries(event: MethodEvent, user_id: str) -> None:
+def _limit_tries(event: MethodEvent, user_id: str, *, is_new: bool) -> None:
     """Count a method that was refused as a decline, and cancel its SetupIntent if cards may be tested with it.
 
     The browser sets up methods directly with Stripe, where our rate limit does not apply.
     """
+    if is_new:
+        metrics.count("ChargeDeclined")
     used = limits.count_decline(user_id, event.event_id, event.at)
     if not closing.wait_to_try_again(used):
         return
