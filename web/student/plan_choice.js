@@ -13,10 +13,10 @@ export function offerName({ kind, amounts, every }) {
 }
 
 /**
- * The choice as radio buttons. `preferred` is the name of an offer. `onChange` receives the chosen offer, undefined for
- * the full price.
+ * The choice as radio buttons. `preferred` is the name of an offer, by default the full price. `onChange` receives the
+ * chosen offer, undefined for the full price.
  */
-export function planChoice({ product, preferred, onChange }) {
+export function planChoice({ product, preferred = FULL, onChange }) {
   const { offers, amount } = product;
   const option = (value, name, ...details) =>
     h(
