@@ -180,7 +180,7 @@ class Life:
         sim.stripe.account.faults.clear()
         for first in range(int(self.snapshot_at - DAY), int(sim.now), int(30 * DAY)):
             reconcile.backfill(first, min(first + int(30 * DAY), int(sim.now)), lambda: 900.0)
-        for plan_id in {payment.plan for payment in sim.payments() if payment.plan}:
+        for plan_id in sorted({payment.plan for payment in sim.payments() if payment.plan}):
             if ledger.find_plan(plan_id):
                 ledger.recompute_plan(plan_id)
 
@@ -497,6 +497,8 @@ class Life:
             sim.pay(result.payment.stripe_object_id)
             self._deliver_until_quiet()
             after = sim.plan(plan.plan_id)
+            if plan.taken and after.close_reason in ("lapsed", "ended"):
+                continue  # a membership that was over before a dispute took an earlier period: they can join again
             if after.owed[1:] or (not after.grants_access and not after.is_revoked and not after.pause):
                 problems.append(f"{plan.plan_id} was paid, and is {after.status}")
         return problems
