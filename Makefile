@@ -140,7 +140,7 @@ screenshots: venv ## retake the pictures of docs/images with the browser tests
 	@$(PYTHON) -m local.build --quiet
 	@$(PYTHON) -m local.chromium
 	@$(PYTHON) -m pytest -q tests/stack/browser/test_student_page.py tests/stack/browser/test_promotion_codes.py \
-		tests/stack/browser/console --screenshots docs/images
+		tests/stack/browser/test_plans.py tests/stack/browser/console --screenshots docs/images
 
 .PHONY: live-aws
 live-aws: .venv/.made ## set up, buy, refund, check and remove in a sandbox account (costs money; see docs/setup.md)

@@ -18,7 +18,7 @@ SIZES: dict[str, tuple[int, int, Literal["dark", "light"]]] = {
     "desktop": (1280, 800, "light"),
 }
 TIMEOUT_MS = 60_000
-SCREENSHOTS = {"tracks", "buy", "three-d-secure", "checkout-code", "enrolled", "learning", "payments", "refund"}
+SCREENSHOTS = {"tracks", "buy", "three-d-secure", "checkout-code", "enrolled", "plan", "learning", "payments", "refund"}
 """The states that docs/testing.md shows."""
 POLL_MS = 50
 USES_SCHEME = "scheme => ['', scheme].includes(document.documentElement.style.colorScheme)"

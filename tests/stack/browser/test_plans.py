@@ -77,6 +77,7 @@ def test_a_plan_is_agreed_to_paid_early_moved_to_another_card_and_paid_in_full(s
     student.expect_heading(PLAN)
     expect_strip(student, "Paid", "Upcoming", "Upcoming", "Upcoming")
     student.expect_text("At least 7 days before a charge, we send you an email")
+    student.take_screenshots("plan")
     student.open("#/buy/DP")
     student.expect_text("You already have a payment plan for this.")
     student.open("#/payments")
