@@ -498,7 +498,7 @@ class Life:
             self._deliver_until_quiet()
             after = sim.plan(plan.plan_id)
             if plan.taken and after.close_reason in ("lapsed", "ended"):
-                continue  # a membership that was over before a dispute took an earlier period: they can join again
+                continue  # a membership that had ended before a dispute took an earlier period: they can join again
             if after.owed[1:] or (not after.grants_access and not after.is_revoked and not after.pause):
                 problems.append(f"{plan.plan_id} was paid, and is {after.status}")
         return problems
