@@ -497,8 +497,6 @@ class Life:
             sim.pay(result.payment.stripe_object_id)
             self._deliver_until_quiet()
             after = sim.plan(plan.plan_id)
-            if plan.taken and after.close_reason in ("lapsed", "ended"):
-                continue  # a membership that had ended before a dispute took an earlier period: they can join again
             if after.owed[1:] or (not after.grants_access and not after.is_revoked and not after.pause):
                 problems.append(f"{plan.plan_id} was paid, and is {after.status}")
         return problems

@@ -443,6 +443,18 @@ def test_a_membership_whose_period_lapses_withdraws_all_of_ten_tracks_and_nothin
     assert (len(story.plan.tracks), story.plan.enrollment) == (10, "WITHDRAWN")
 
 
+@pytest.mark.parametrize("why", ["lapsed", "ended"])
+def test_a_membership_that_has_ended_stays_closed_when_a_dispute_takes_an_earlier_period(why: str) -> None:
+    story = running(BROKE, until="2026-02-20", terms=MEMBERSHIP)
+    if why == "ended":
+        story.decide("cancel")
+    story.until("2026-03-20")
+    for status in ("needs_response", "lost"):
+        story.dispute(first_payment(story), status)
+        assert (story.plan.status, story.plan.close_reason, story.plan.payable) == ("CLOSED", why, False)
+    assert (story.plan.outstanding, story.plan.enrollment) == (0, "WITHDRAWN")
+
+
 def test_a_membership_that_can_have_no_more_periods_ends() -> None:
     story = running(terms=replace(MEMBERSHIP, every="week"))
     plan = story.plan

@@ -86,7 +86,7 @@ class Plan(PlanBasis):
         if not self.started:
             return "ABANDONED" if all(part.is_closed for part in self.parts.values()) else "OPEN"
         if self.taken:
-            return "SUSPENDED"
+            return "CLOSED" if plan_schedule.had_ended(self) else "SUSPENDED"
         if self.first_owed is None:
             return "COMPLETE"
         if plan_schedule.passed(self, "period_end"):

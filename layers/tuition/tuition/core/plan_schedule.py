@@ -98,10 +98,12 @@ def boundaries(plan: PlanBasis) -> list[Boundary]:
     if seq is None or plan.ended_by or not plan.started:
         return []
     result = [] if seq in plan.taken else _of_announcement(plan, seq)
-    due = due_day(plan, seq)
-    if plan.is_ending and due is not None:
-        result.append(Boundary(plan.terms.start_of(due), "period_end", seq))
-    return sorted(result)
+    return sorted([*result, *_period_end(plan, seq)])
+
+
+def _period_end(plan: PlanBasis, seq: int) -> list[Boundary]:
+    due = due_day(plan, seq) if plan.is_ending else None
+    return [] if due is None else [Boundary(plan.terms.start_of(due), "period_end", seq)]
 
 
 def _of_announcement(plan: PlanBasis, seq: int) -> list[Boundary]:
@@ -117,6 +119,14 @@ def _of_announcement(plan: PlanBasis, seq: int) -> list[Boundary]:
             give_up = terms.start_of(timestamps.day_after(announced.day, terms.give_up_days))
             result.append(Boundary(give_up, "give_up", seq))
     return [one for one in result if announced.until is None or one.at <= announced.until]
+
+
+def had_ended(plan: PlanBasis) -> bool:
+    """Whether a membership had lapsed or ended before a dispute took a period of it, which is then not paid again."""
+    rest = plan.covered | plan.waived | plan.taken
+    seq = next((seq for seq in plan.terms.seqs if seq not in rest), None) if plan.terms.endless else None
+    ends = [] if seq is None else [*_of_announcement(plan, seq), *_period_end(plan, seq)]
+    return any(one.name != "due" and one.at <= plan.facts.observed for one in ends)
 
 
 def passed(plan: PlanBasis, name: BoundaryName) -> bool:
