@@ -71,6 +71,19 @@ def test_our_clock_a_year_ahead_of_stripes_announces_and_charges_nothing_early(
     assert charges(tuition, of_plan) == [("2026-02-28", "succeeded")]
 
 
+def test_stripes_clock_ahead_of_ours_makes_due_what_the_collector_has_seen_due(
+    tuition: Harness, student: Student
+) -> None:
+    of_plan = started(tuition, student)
+    steps(tuition, student, of_plan, "insufficient_funds")
+    for days in (21, 7):
+        tuition.advance_stripe(days * DAY)
+        tuition.collect()
+    late = read(tuition, student, of_plan["plan_id"])
+    assert (late["status"], late["due"]) == ("LATE", {"seqs": [2], "amount": FIRST})
+    assert pay(tuition, student, of_plan["plan_id"], "due").body["covers"] == [2]
+
+
 def test_a_plan_whose_offer_left_the_catalog_is_charged_and_paid_on_its_own_terms(
     tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:

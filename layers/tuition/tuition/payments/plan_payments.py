@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tuition import clock, retry
-from tuition.core import catalog, plan_decisions, timestamps
+from tuition.core import catalog, plan_decisions, plan_outcomes, timestamps
 from tuition.core import plan as plans
 from tuition.core.audit import Actor, AuditEntry
 from tuition.core.errors import (
@@ -85,7 +85,7 @@ def _payable(state: PaymentState, what: What) -> tuple[int, ...]:
         raise PaymentInProgress(closing.PROCESSING)
     if not plan.payable:
         raise PlanNotPayable("Nothing of this plan can be paid any more.")
-    covers = plan_decisions.payable_seqs(plan, what, plan.terms.day_of(int(clock.now())))
+    covers = plan_decisions.payable_seqs(plan, what, plan.terms.day_of(plan_outcomes.time_of(plan, int(clock.now()))))
     if not covers:
         raise NothingDue("Nothing is due now. You can still pay the next installment, or all the rest.")
     return covers

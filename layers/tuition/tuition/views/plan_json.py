@@ -3,7 +3,15 @@
 from typing import Any
 
 from tuition import clock
-from tuition.core import plan_attempts, plan_decisions, plan_installments, plan_methods, plan_schedule, timestamps
+from tuition.core import (
+    plan_attempts,
+    plan_decisions,
+    plan_installments,
+    plan_methods,
+    plan_outcomes,
+    plan_schedule,
+    timestamps,
+)
 from tuition.core.offers import PlanRules
 from tuition.core.plan import Plan
 from tuition.core.plan_attempts import Attempt
@@ -115,7 +123,7 @@ def _payable_json(plan: Plan, what: plan_decisions.What) -> dict[str, Any] | Non
     """Return the installments that `pay` would pay now; None if there are none."""
     if plan.processing or plan.status == "OPEN":
         return None
-    seqs = plan_decisions.payable_seqs(plan, what, plan.terms.day_of(int(clock.now())))
+    seqs = plan_decisions.payable_seqs(plan, what, plan.terms.day_of(plan_outcomes.time_of(plan, int(clock.now()))))
     return {"seqs": list(seqs), "amount": plan.terms.amount_of(seqs).amount} if seqs else None
 
 
