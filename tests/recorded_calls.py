@@ -42,6 +42,7 @@ NOTES = "only for a note that is deleted, or about one payment: `tests/tables/te
 EXPIRY = "only for a payment whose retention period has ended: `tests/tables/test_retention.py`"
 NOTICE = "only for a plan, or if the notice of a charge comes back: `tests/tables/test_plan_emails.py`"
 PLANS = "of the ledger's policy; only for a payment of a plan: `tests/tables/test_plan_ledger.py`"
+COLLECTED = "only for a charge whose day has come, a week after its notice: `tests/tables/test_collection.py`"
 OFFERS = "only for a school whose catalog has offers: `tests/tables/test_plans.py`"
 METHODS = "only for events about payment methods: `tests/tables/test_plans.py`"
 AUTHORIZED_BY = {"SendMessageBatch": "SendMessage"}
@@ -197,7 +198,20 @@ UNUSED |= {
 }
 UNUSED |= {
     (f"{function}Function", "AuditTable", "Query"): PLANS
-    for function in ("MyEmail", "PaymentStatus", "RequestRefund", "Me", "Erase")
+    for function in ("MyEmail", "PaymentStatus", "RequestRefund", "Me", "Erase", "Collect")
+}
+UNUSED |= {
+    ("CollectFunction", table, action): COLLECTED
+    for table, action in (
+        *(("CustomersTable", "UpdateItem"), ("LimitsTable", "UpdateItem"), ("PaymentsTable", "PutItem")),
+        *(("EnrollmentsTable", "PutItem"), ("EnrollmentsTable", "UpdateItem")),
+        *(("StripeObjectsTable", "GetItem"), ("StripeObjectsTable", "PutItem")),
+    )
+}
+UNUSED |= {
+    ("CollectFunction", "FailedRuns", "SendMessage"): SENDER,
+    ("CollectFunction", "ReconcileQueue", "SendMessage"): "only for more plans than one task has",
+    ("ReconcileWorkerFunction", "CustomersTable", "BatchGetItem"): COLLECTED,
 }
 
 

@@ -20,7 +20,7 @@ from tests.stripe.typed_responses import operation_of
 CLIENT = Path(__file__).parent.parent / "layers/tuition/tuition/stripe_gateway/client.py"
 MIN_TESTS = 20
 """If this many tests passed in a folder, it must have recorded a request; if in every folder, each operation too."""
-LONG = re.compile(r"\w{12,}")
+LONG = re.compile(r"(?=[a-z_]*\d)\w{12,}", re.IGNORECASE)  # an id has a digit, the name of a resource has none
 
 
 class RequestLog:

@@ -72,7 +72,7 @@ def create_responds_before_its_commit(patch: Patch) -> None:
 
 
 def create_gives_up_after_any_conflict(patch: Patch) -> None:
-    def keep(payment: Any, answer: Any, slot: Any, *, accepted_codes: Any, **options: Any) -> Any:
+    def keep(payment: Any, answer: Any, slot: Any, actor: Any, *, accepted_codes: Any = (), **options: Any) -> Any:
         entry = audit.AuditEntry(payment.created_at, f"create:{payment.payment_id}", "payment.created", "request")
         try:
             state = ledger.commit(slot.before(), ledger.Change(payment, entry), **options)
@@ -112,7 +112,8 @@ def create_closes_payments_opened_after_it_started(patch: Patch) -> None:
 
 
 def open_payment_is_offered_at_its_old_price(patch: Patch) -> None:
-    def is_same_request(payment: Any, request: Any) -> bool:
+    def is_same_request(state: Any, request: Any) -> bool:
+        payment = state.existing
         if not payment.open or payment.kind != request.kind:
             return False
         return bool(replace(payment.terms, list_amount=0) == replace(request.terms, list_amount=0))

@@ -147,7 +147,7 @@ def test_invalid_filters_in_the_address_are_marked_and_can_be_cleared(staff: Sta
     expect(staff.page.get_by_label("Max amount")).to_have_value("much")
     expect(staff.page.get_by_label("Max amount")).to_have_accessible_description("Enter an amount, such as 49.50.")
     staff.page.wait_for_load_state("networkidle")
-    assert len(requests) == 5, requests  # the calendar, the lengths of the two queues, and the two switches
+    assert len(requests) == 6, requests  # the calendar, the lengths of the queues, and the two switches
     staff.open("#/payments?amount_min=5000&amount_max=1000")
     expect(staff.page.get_by_label("Min amount")).to_have_accessible_description(
         "The minimum amount can’t be higher than the maximum."
