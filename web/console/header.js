@@ -12,7 +12,7 @@ const DAILY_LINKS = [
   ["disputes", "Disputes"],
 ];
 const OTHER_LINKS = [
-  ["plans", "Payment plans"],
+  ["plans", "Plans"],
   ["forecast", "Forecast"],
   ["books", "Books"],
   ["statement", "Statement"],
@@ -20,7 +20,7 @@ const OTHER_LINKS = [
   ["exports", "Exports"],
   ["activity", "Activity"],
   ["selling", "Selling"],
-  ["collecting", "Charges of plans"],
+  ["collecting", "Collecting"],
 ];
 const NARROW = matchMedia("(max-width: 62rem)");
 
