@@ -18,6 +18,7 @@ from tuition.core.payment import Payment
 from tuition.core.plan_basis import PlanBasis
 from tuition.core.plan_facts import PlanFacts
 from tuition.core.plan_parts import newest_closed, part_of
+from tuition.core.refs import PaymentRef
 
 Status = Literal["OPEN", "ACTIVE", "LATE", "SUSPENDED", "PAUSED", "COMPLETE", "CLOSED", "REFUNDED", "ABANDONED"]
 STATUSES: tuple[Status, ...] = (
@@ -159,6 +160,10 @@ class Plan(PlanBasis):
     def product(self) -> str:
         """The code of what it buys: a track or a membership."""
         return self.track or self.membership or ""
+
+    def payment_ref(self, payment_id: str) -> PaymentRef:
+        """Return the ids of a payment of it."""
+        return PaymentRef(payment_id, self.user_id, self.product)
 
     @property
     def tracks(self) -> tuple[str, ...]:

@@ -25,10 +25,15 @@ class PlanBasis:
     # --- cover ---
 
     @cached_property
-    def first_payment(self) -> Part | None:
-        """The payment that first paid installment 1; None before."""
+    def first_payment_id(self) -> str | None:
+        """The id of the payment that first paid installment 1; None before."""
         paid = [(part.settled_at, key) for key, part in self.parts.items() if part.paid and 1 in part.covers]
-        return self.parts[min(paid)[1]] if paid else None
+        return min(paid)[1] if paid else None
+
+    @property
+    def first_payment(self) -> Part | None:
+        """The part of the payment that first paid installment 1; None before."""
+        return self.parts[self.first_payment_id] if self.first_payment_id else None
 
     @cached_property
     def anchor(self) -> str | None:
@@ -80,6 +85,12 @@ class PlanBasis:
         if self.terms.endless:
             return () if self.first_owed is None else (self.first_owed,)
         return tuple(seq for seq in self.terms.seqs if seq not in self.covered and seq not in self.waived)
+
+    @property
+    def open_payments(self) -> list[str]:
+        """The ids of the open payments, the newest first. By design there is at most one."""
+        numbers = sorted(((part.number, key) for key, part in self.parts.items() if part.open), reverse=True)
+        return [key for _, key in numbers]
 
     def covering(self, seq: int) -> list[str]:
         """Return the ids of the payments of an installment that did not close unpaid, the newest first."""

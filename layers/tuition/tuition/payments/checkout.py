@@ -42,7 +42,6 @@ from tuition.core.refs import Customer, PaymentRef, is_plan
 from tuition.payments import (
     customers,
     opening,
-    own_plans,
     plan_payments,
     promotion_codes,
     purchase_blocks,
@@ -279,7 +278,7 @@ def _open(buyer: Buyer, request: PurchaseRequest) -> OpenedPayment:
             unchecked_method = None
         if may_close is None:
             # Only what was open at the first look may be closed: otherwise two creates close each other's forever.
-            may_close = frozenset(_open_payments(enrollment))
+            may_close = frozenset(closing.open_payments(enrollment))
         opened, request = _look(buyer, request, enrollment, customer, used, may_close)
         if opened:
             return opened
@@ -318,17 +317,6 @@ def _require_no_payable_plan(product: Product, enrollment: Enrollment) -> None:
             )
 
 
-def _open_payments(enrollment: Enrollment) -> list[str]:
-    """Return the ids of the open payments for the enrollment, also of the plans of which nothing is paid.
-
-    A plan that a restore has lost, or whose payment it has lost, has its own id in place of the payment's.
-    """
-    ids = enrollment.open_plans
-    by_id = {plan.plan_id: plan for plan in queries.plans_by_id(ids)} if ids else {}
-    first = [next(iter(own_plans.open_payments(by_id[key])), key) if key in by_id else key for key in ids]
-    return [*enrollment.open_payments, *first]
-
-
 def _require_few_declines(enrollment: Enrollment, used: Limits) -> None:
     """Raise `TooManyRequests` if the user was declined too often within the last hour. Nothing stays open to pay."""
     wait_s = closing.wait_after_declines(used)
@@ -347,7 +335,7 @@ def _look(
     may_close: frozenset[str],
 ) -> tuple[OpenedPayment | None, PurchaseRequest]:
     """Take one round of a create. Without an opened payment another round is needed."""
-    open_payments = _open_payments(enrollment)
+    open_payments = closing.open_payments(enrollment)
     if not open_payments:
         opening.attempt_times(enrollment, has_closed=request.has_closed)  # before a code is looked up
         request = _with_promotion(buyer, request, enrollment, customer, used)

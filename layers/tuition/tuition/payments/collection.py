@@ -26,7 +26,6 @@ from tuition.core.plan_attempts import Attempt
 from tuition.core.plan_facts import Answer, PlanFacts, Try
 from tuition.core.plan_steps import Step
 from tuition.core.published_events import ANNOUNCED_CARD_EXPIRES
-from tuition.core.refs import PaymentRef
 from tuition.log import logger
 from tuition.payments import plan_payments, refunds
 from tuition.storage import ledger, switches
@@ -148,12 +147,9 @@ class _Collector:
             case plan_steps.ReadAnswer():
                 self._record_answer(step.occasion, step.attempt, None)
             case plan_steps.Close():
-                closing.close(self._ref(step.payment_id))
+                closing.close(self._plan.payment_ref(step.payment_id))
             case plan_steps.Refund():
-                refunds.give_back(self._ref(step.payment_id), GIVEN_BACK, self._actor)
-
-    def _ref(self, payment_id: str) -> PaymentRef:
-        return PaymentRef(payment_id, self._plan.user_id, self._plan.product)
+                refunds.give_back(self._plan.payment_ref(step.payment_id), GIVEN_BACK, self._actor)
 
     def _entry(self, event_id: str, kind: str) -> AuditEntry:
         return AuditEntry(timestamps.iso(self._now), event_id, kind, *self._actor)
@@ -201,10 +197,10 @@ class _Collector:
     def _learned_method(self) -> bool:
         """Sync the first payment if no event has reported its payment method. Return whether the plan has changed."""
         plan = self._plan
-        unknown = [key for key, part in plan.parts.items() if part is plan.first_payment and part.method is None]
-        for payment_id in unknown:
-            sync.refresh(self._ref(payment_id))
-        return bool(unknown) and ledger.load_plan(plan.plan_id).existing_plan.version != plan.version
+        if plan.first_payment_id is None or plan.parts[plan.first_payment_id].method:
+            return False
+        sync.refresh(plan.payment_ref(plan.first_payment_id))
+        return ledger.load_plan(plan.plan_id).existing_plan.version != plan.version
 
     def _create(self, step: plan_steps.Create, still_due: StillDue) -> None:
         """Create the payment of an installment. If Stripe refuses to, that is the result of the day's attempt.
@@ -251,7 +247,7 @@ class _Collector:
 
         Source: https://docs.stripe.com/api/payment_intents/confirm
         """
-        payment = ledger.load(self._ref(attempt.payment_id)).payment
+        payment = ledger.load(self._plan.payment_ref(attempt.payment_id)).payment
         refused: StripeRefused | None = None
         if payment and payment.intent:
             params = {"payment_method": attempt.method, "off_session": True, "setup_future_usage": ""}
@@ -267,7 +263,7 @@ class _Collector:
 
     def _record_answer(self, occasion: str, attempt: Try, refused: StripeRefused | None) -> None:
         """Record what a try led to, as Stripe shows it now. The payment is synced first, in a commit of its own."""
-        state = ledger.load(self._ref(attempt.payment_id))
+        state = ledger.load(self._plan.payment_ref(attempt.payment_id))
         payment = sync.refresh_state(state.existing.ref, state, declines=True)[0].existing if state.payment else None
         answer = _answer(payment, attempt, refused)
 

@@ -116,7 +116,7 @@ def _require_no_open_money(user_id: str) -> None:
     refs = _open_payments(user_id)
     for plan in queries.plans_of_user(user_id):
         if plan.status == "OPEN":
-            refs += [PaymentRef(key, user_id, plan.product) for key, part in plan.parts.items() if part.open]
+            refs += [plan.payment_ref(payment_id) for payment_id in plan.open_payments]
         elif not plan.is_final:
             raise MoneyOpen(_MESSAGES["plan_open"], "plan_open", None)
     for ref in refs:

@@ -21,12 +21,6 @@ def load(plan_id: str, user_id: str) -> PaymentState:
     return state
 
 
-def open_payments(plan: Plan) -> list[str]:
-    """Return the ids of a plan's open payments, the newest first. By design there is at most one."""
-    numbers = sorted(((part.number, key) for key, part in plan.parts.items() if part.open), reverse=True)
-    return [key for _, key in numbers]
-
-
 def method_to_charge(plan: Plan) -> str | None:
     """Return the payment method to which the later payments of a plan are charged; None if there are none."""
     is_over = plan.status not in CHARGED or plan.first_owed is None or plan.is_ending

@@ -42,7 +42,7 @@ def cancel(plan_id: str, user_id: str, reason: str | None) -> Ending:
     state = own_plans.load(plan_id, user_id)
     plan = state.existing_plan
     if plan.status == "OPEN":
-        for payment_id in own_plans.open_payments(plan):
+        for payment_id in plan.open_payments:
             cancellation.cancel(payment_id, user_id)
         return Ending(ledger.load_plan(plan_id))
     if plan.status == "ABANDONED":
@@ -100,11 +100,10 @@ def give_back(plan_id: str, user_id: str, reason: str | None, payment_id: str | 
     `StripeUnavailable`.
     """
     state = own_plans.load(plan_id, user_id)
-    if not state.existing_plan.started:
-        raise RefundRefused("Nothing of this plan is paid yet. You can cancel it.")
+    first_ref = _first_payment(state.existing_plan)
     if state.existing_plan.ended_by != "money_back":
         limits.take_request(user_id, state.limits)
-        first = sync.refresh(_first_payment(state.existing_plan))[0]
+        first = sync.refresh(first_ref)[0]
         state = ledger.load_plan(plan_id)
         plan = state.existing_plan
         _require_undisputed(plan)
@@ -115,7 +114,7 @@ def give_back(plan_id: str, user_id: str, reason: str | None, payment_id: str | 
             if reason is None:
                 raise Unprocessable("Say why: the school decides about your request.", field="reason")
             waiting = next((key for key, part in plan.parts.items() if part.requested), None)
-            ref = PaymentRef(waiting or payment_id or first.payment_id, user_id, plan.product)
+            ref = plan.payment_ref(waiting or payment_id or first.payment_id)
             payment, request = refunds.request(ref, reason)
             return Ending(ledger.load_plan(plan_id), payment, request)
         state = ledger.update_plan(plan_id, lambda current: _withdrawn(current, user_id))
@@ -128,8 +127,6 @@ def withdraw(plan_id: str, user_id: str, name: str, email: str | None, reason: s
     The period starts with the first payment, on which the withdrawal is stored. Raises as `refunds.withdraw`.
     """
     state = own_plans.load(plan_id, user_id)
-    if not state.existing_plan.started:
-        raise RefundRefused("Nothing of this plan is paid yet. You can cancel it.")
     refunds.withdraw(_first_payment(state.existing_plan), name, email, reason)
     return Ending(_refund_all(ledger.load_plan(plan_id), reason))
 
@@ -148,14 +145,14 @@ def _refund_all(state: PaymentState, reason: str | None) -> PaymentState:
     The collector repeats each call that fails now: the decision stands.
     """
     plan = state.existing_plan
-    for payment_id in own_plans.open_payments(plan):
+    for payment_id in plan.open_payments:
         try:
-            closing.close(PaymentRef(payment_id, plan.user_id, plan.product))
+            closing.close(plan.payment_ref(payment_id))
         except (*refunds.STRIPE_FAILURES, Contended) as error:
             logger.warning("a payment of a withdrawn plan was not closed", payment_id=payment_id, error=str(error))
     plan = ledger.load_plan(plan.plan_id).existing_plan  # a payment may have been paid while it was closed
     for payment_id in [key for key, part in plan.parts.items() if key in plan.money_due or part.refunding]:
-        ref = PaymentRef(payment_id, plan.user_id, plan.product)
+        ref = plan.payment_ref(payment_id)
         try:
             refunds.give_back(ref, reason or refunds.NO_REASON, Actor("request", plan.user_id))
         except (*refunds.STRIPE_FAILURES, Contended) as error:
@@ -164,8 +161,10 @@ def _refund_all(state: PaymentState, reason: str | None) -> PaymentState:
 
 
 def _first_payment(plan: Plan) -> PaymentRef:
-    payment_id = next(key for key, part in plan.parts.items() if part is plan.first_payment)
-    return PaymentRef(payment_id, plan.user_id, plan.product)
+    """Return the payment from which the refund window counts. Raises `RefundRefused` before the plan has begun."""
+    if plan.first_payment_id is None:
+        raise RefundRefused("Nothing of this plan is paid yet. You can cancel it.")
+    return plan.payment_ref(plan.first_payment_id)
 
 
 def _require_undisputed(plan: Plan) -> None:

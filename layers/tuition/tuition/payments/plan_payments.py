@@ -27,7 +27,7 @@ from tuition.core.plan import Plan
 from tuition.core.plan_decisions import What
 from tuition.core.plan_facts import PlanFacts
 from tuition.core.plan_terms import PlanTerms
-from tuition.core.refs import Customer, PaymentRef
+from tuition.core.refs import Customer
 from tuition.payments import customers, opening, own_plans
 from tuition.payments.opening import AttemptSpent, NewPayment, OpenedPayment
 from tuition.settings import settings
@@ -49,7 +49,7 @@ def pay(plan_id: str, user_id: str, email: str, what: What) -> OpenedPayment:
         state = own_plans.load(plan_id, user_id)
         _require_few_declines(state)
         covers = _payable(state, what)
-        open_payments = own_plans.open_payments(state.existing_plan)
+        open_payments = state.existing_plan.open_payments
         if may_close is None:
             # Only what was open at the first look may be closed: otherwise two requests close each other's forever.
             may_close = frozenset(open_payments)
@@ -95,8 +95,8 @@ def _sync_processing(state: PaymentState) -> None:
     """Sync the payment that a bank is processing, in case its webhook is late: the next request sees the result."""
     plan = state.existing_plan
     limits.take_request(plan.user_id, state.limits)
-    for payment_id in own_plans.open_payments(plan):
-        sync.refresh(PaymentRef(payment_id, plan.user_id, plan.product))
+    for payment_id in plan.open_payments:
+        sync.refresh(plan.payment_ref(payment_id))
 
 
 def _reopen(
@@ -109,7 +109,7 @@ def _reopen(
 ) -> tuple[OpenedPayment | None, bool]:
     """Return the open payment if it covers these installments, else close it. The flag says whether it was closed."""
     plan = plan_state.existing_plan
-    state = ledger.load(PaymentRef(payment_id, plan.user_id, plan.product))
+    state = ledger.load(plan.payment_ref(payment_id))
     if state.payment is None:  # a restore has lost it
         ledger.recompute_plan(plan.plan_id)
         return None, False
@@ -156,7 +156,7 @@ class _PlanSlot:
     def moved(self, _: PaymentState) -> "_PlanSlot | None":
         state = ledger.load_plan(self.plan.plan_id)
         plan = state.existing_plan
-        is_free = plan.payable and not own_plans.open_payments(plan) and plan.next_number == self.plan.next_number
+        is_free = plan.payable and not plan.open_payments and plan.next_number == self.plan.next_number
         return _PlanSlot(state, self.covers, self.actor) if is_free and {*self.covers} <= {*plan.owed} else None
 
 
@@ -185,8 +185,7 @@ def open_payment(
 
 def _lost_customer(plan: Plan, email: str | None) -> Customer:
     """Return the customer who paid this plan, of whom a restore has lost our record."""
-    payment_id = next((key for key, part in plan.parts.items() if part is plan.first_payment), "")
-    first = ledger.load(PaymentRef(payment_id, plan.user_id, plan.product)).payment
+    first = ledger.load(plan.payment_ref(plan.first_payment_id)).payment if plan.first_payment_id else None
     customer = customers.of_intent(plan.user_id, first.intent) if first and first.intent else None
     if customer:
         return customer
@@ -232,7 +231,7 @@ def _new_payment(plan: Plan, covers: tuple[int, ...], customer: Customer, email:
     }
     payment_id = plans.payment_id(settings().namespace, plan, covers, params)
     return NewPayment(
-        ref=PaymentRef(payment_id, plan.user_id, plan.product),
+        ref=plan.payment_ref(payment_id),
         kind="intent",
         attempt=plan.next_number,
         params=params,

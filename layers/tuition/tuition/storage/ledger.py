@@ -174,7 +174,7 @@ def load_with_pointers(
         }
     )
     payments = [mapping.payment_from_raw(item) for item in raw[PaymentItem]]
-    enrollment = _enrollment(raw[EnrollmentItem], ref.user_id, ref.track)
+    (enrollment,) = _enrollments(raw[EnrollmentItem], ref.user_id, [ref.track])
     pointers = [StripeObjectItem.from_raw_data(item) for item in raw[StripeObjectItem]]
     state = PaymentState(payments[0] if payments else None, enrollment, _limits(raw[LimitsItem]))
     plan_id = state.payment.plan if state.payment else None
@@ -196,8 +196,7 @@ def load_plan(plan_id: str, *tracks: str) -> PaymentState:
             LimitsItem: [keys.limits_key(plan.user_id)],
         }
     )
-    by_code = {item["sort_key"]["S"]: mapping.enrollment_from_raw(item) for item in raw[EnrollmentItem]}
-    own, *others = (by_code.get(code) or Enrollment(user_id=plan.user_id, track=code) for code in codes)
+    own, *others = _enrollments(raw[EnrollmentItem], plan.user_id, codes)
     return PaymentState(None, own, _limits(raw[LimitsItem]), plan, tuple(others), is_lost)
 
 
@@ -212,9 +211,7 @@ def _with_plan(state: PaymentState, plan_id: str) -> PaymentState:
     codes = [code for code in plan.tracks if code != plan.product] if plan else []
     user_id = state.enrollment.user_id
     raw = dynamodb.batch_get({EnrollmentItem: [keys.enrollment_key(user_id, code) for code in codes]})[EnrollmentItem]
-    by_code = {item["sort_key"]["S"]: mapping.enrollment_from_raw(item) for item in raw}
-    others = tuple(by_code.get(code) or Enrollment(user_id=user_id, track=code) for code in codes)
-    return replace(state, plan=plan, others=others, lost_plan=is_lost)
+    return replace(state, plan=plan, others=_enrollments(raw, user_id, codes), lost_plan=is_lost)
 
 
 def _plan(plan_id: str) -> "tuple[Plan | None, bool]":
@@ -240,7 +237,8 @@ def load_for_create(user_id: str, track: str) -> tuple[Enrollment, Customer | No
     )
     customers, limits = raw[CustomerItem], _limits(raw[LimitsItem])
     selling = mapping.switch_from_raw("selling", next(iter(raw[CursorItem]), None))
-    return _enrollment(raw[EnrollmentItem], user_id, track), _customer(customers), _blocks(customers), limits, selling
+    (enrollment,) = _enrollments(raw[EnrollmentItem], user_id, [track])
+    return enrollment, _customer(customers), _blocks(customers), limits, selling
 
 
 def load_customer(user_id: str) -> tuple[Customer | None, Limits]:
@@ -261,8 +259,10 @@ def _limits(raw: list[Item]) -> Limits:
     return mapping.limits_from_raw(raw[0]) if raw else NO_LIMITS
 
 
-def _enrollment(raw: list[Item], user_id: str, track: str) -> Enrollment:
-    return mapping.enrollment_from_raw(raw[0]) if raw else Enrollment(user_id=user_id, track=track)
+def _enrollments(raw: list[Item], user_id: str, codes: Iterable[str]) -> tuple[Enrollment, ...]:
+    """Return a user's enrollments by these codes, in their order. One that is not stored is new."""
+    by_code = {item["sort_key"]["S"]: mapping.enrollment_from_raw(item) for item in raw}
+    return tuple(by_code.get(code) or Enrollment(user_id=user_id, track=code) for code in codes)
 
 
 # --- the transaction ---

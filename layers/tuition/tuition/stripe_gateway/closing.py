@@ -97,10 +97,13 @@ def close_after_declines(enrollment: Enrollment) -> None:
 
 
 def open_payments(enrollment: Enrollment) -> list[str]:
-    """Return the ids of the open payments for an enrollment, also of its plans of which nothing is paid."""
-    plans = queries.plans_by_id(enrollment.open_plans) if enrollment.open_plans else ()
-    of_plans = [key for plan in plans for key, part in plan.parts.items() if part.open]
-    return [*enrollment.open_payments, *of_plans]
+    """Return the ids of the open payments for an enrollment, also of the plans of which nothing is paid.
+
+    A plan that a restore has lost, or whose payment it has lost, has its own id in place of the payment's.
+    """
+    ids = enrollment.open_plans
+    by_id = {plan.plan_id: plan.open_payments for plan in queries.plans_by_id(ids)} if ids else {}
+    return [*enrollment.open_payments, *(one for plan_id in ids for one in by_id.get(plan_id) or [plan_id])]
 
 
 def close(ref: PaymentRef, state: PaymentState | None = None) -> Payment:

@@ -35,7 +35,7 @@ def _listed_at(plan: Plan) -> str:
 def plan(plan_id: str, user_id: str) -> dict[str, Any]:
     """Return a user's own plan. A payment of it that is open is synced first, as `status` does. Raises `NotFound`."""
     state = own_plans.load(plan_id, user_id)
-    open_payments = own_plans.open_payments(state.existing_plan)
+    open_payments = state.existing_plan.open_payments
     for payment_id in open_payments:
         status.synced_payment(payment_id, user_id)
     newest = own_plans.load(plan_id, user_id) if open_payments else state
