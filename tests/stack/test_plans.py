@@ -17,13 +17,13 @@ def _check_invariants(running: Running) -> Iterator[None]:
     checkers.check(running)
 
 
-def started(running: Running, token: str, **product: str) -> dict[str, Any]:
-    """Begin a plan, and pay its first installment."""
+def started(running: Running, token: str, code: str = "DP") -> dict[str, Any]:
+    """Begin the first plan offered for a track or membership, pay its first installment, and return the answer."""
     listed = running.api("GET", "/api/payments/tracks").json()
-    ((kind, code),) = product.items()
-    products = {one[kind]: one for one in listed[f"{kind}s"]}
-    (offer,) = products[code]["offers"]
-    body = {**product, "offer": offer["offer"], "consent": offer["consent"]["version"]}
+    products = {kind: {one[kind]: one for one in listed[f"{kind}s"]} for kind in ("track", "membership")}
+    kind = next(kind for kind, by_code in products.items() if code in by_code)
+    offer = products[kind][code]["offers"][0]
+    body = {kind: code, "offer": offer["offer"], "consent": offer["consent"]["version"]}
     response = running.api("POST", "/api/plans", token, json=body)
     assert response.status_code == 201, response.text
     opened: dict[str, Any] = response.json()
@@ -43,7 +43,7 @@ def act(running: Running, token: str, opened: dict[str, Any], action: str, **bod
 
 
 def test_a_plan_is_announced_by_make_collect_and_paid_to_its_end(running: Running, token: str) -> None:
-    opened = started(running, token, track="DP")
+    opened = started(running, token)
     running.until_enrolled(token)
     running.until(lambda: read(running, token, opened)["payment_method"], "the method is kept")
     path = f"/api/admin/plans/{opened['plan_id']}"
@@ -64,7 +64,7 @@ def test_a_plan_is_announced_by_make_collect_and_paid_to_its_end(running: Runnin
 
 
 def test_another_method_is_set_up_and_the_plan_ended_with_all_money_back(running: Running, token: str) -> None:
-    opened = started(running, token, track="FSD")
+    opened = started(running, token, "FSD")
     setup = act(running, token, opened, "payment-method")
     path = f"/v1/setup_intents/{setup['setup_intent_id']}/confirm"
     method = running.stripe("POST", path, payment_method="pm_card_mastercard", return_url="https://school.example")
@@ -76,7 +76,7 @@ def test_another_method_is_set_up_and_the_plan_ended_with_all_money_back(running
 
 
 def test_a_member_begins_a_track_and_cancels_and_resumes(running: Running, token: str) -> None:
-    opened = started(running, token, membership="ALL")
+    opened = started(running, token, "ALL")
     act(running, token, opened, "tracks", track="DP")
     running.until_enrolled(token)
     assert act(running, token, opened, "cancel")["cancel_at"]

@@ -8,7 +8,7 @@ from playwright.sync_api import Locator, Route, expect
 
 from tests.stack.browser.student import Student
 from tests.stack.browser.test_student_page import GOOD
-from tests.stack.browser.views import begin_plan
+from tests.stack.test_plans import started
 
 THREE_D_SECURE = "4000002500003155"
 PLAN = "Payment plan: Data Professional"
@@ -109,7 +109,7 @@ def test_a_plan_is_agreed_to_paid_early_moved_to_another_card_and_paid_in_full(s
 
 def test_a_late_and_a_suspended_plan_say_how_to_continue_and_a_plan_is_withdrawn(student: Student) -> None:
     """Only time leads to the first two states: the plan's answer is changed as the collector would have changed it."""
-    plan_id = begin_plan(student.running, student.token)["plan_id"]
+    plan_id = started(student.running, student.token)["plan_id"]
     changes: dict[str, Any] = {}
 
     def change(route: Route) -> None:

@@ -15,6 +15,7 @@ from playwright.sync_api import Page
 
 from tests.stack.conftest import Running
 from tests.stack.test_checkout import create_session
+from tests.stack.test_plans import started
 from tests.tables.test_invoices import BUSINESS, CARD
 
 Act = Callable[[Page], None]
@@ -131,20 +132,6 @@ CONSOLE_VIEWS = (
 VIEWS = (*STUDENT_VIEWS, *CONSOLE_VIEWS)
 
 
-def begin_plan(running: Running, token: str, code: str = "DP") -> dict[str, Any]:
-    """Begin the first plan offered for a track or membership, pay its first installment, and return the answer."""
-    listed = running.api("GET", "/api/payments/tracks").json()
-    products = {kind: {one[kind]: one for one in listed[f"{kind}s"]} for kind in ("track", "membership")}
-    kind = next(kind for kind, by_code in products.items() if code in by_code)
-    offer = products[kind][code]["offers"][0]
-    body = {kind: code, "offer": offer["offer"], "consent": offer["consent"]["version"]}
-    opened: dict[str, Any] = running.api("POST", "/api/plans", token, json=body).raise_for_status().json()
-    running.pay(opened["payment_intent_id"])
-    path = f"/api/plans/{opened['plan_id']}"
-    running.until(lambda: running.api("GET", path, token).json()["status"] == "ACTIVE", "the plan is active")
-    return opened
-
-
 class People:
     """The people who open views. Each is made when a view first needs them."""
 
@@ -176,7 +163,7 @@ class People:
     def _plan_of(self, state: str) -> dict[str, Any]:
         """Begin a student's plan, bring it into a state, and return the answer to its begin."""
         running, token = self.running, self.running.token(f"sweep-{state}")
-        opened = begin_plan(running, token, "ALL" if state == "member" else "DP")
+        opened = started(running, token, "ALL" if state == "member" else "DP")
         if state == "taken":
             running.sim("disputes", payment_intent=opened["payment_intent_id"], status="lost")
             running.until(lambda: running.enrollment(token)["status"] == "SUSPENDED", "the dispute is lost")

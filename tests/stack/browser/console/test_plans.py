@@ -6,7 +6,7 @@ from typing import Any
 from playwright.sync_api import Locator, Route, expect
 
 from tests.stack.browser.console.staff import Staff
-from tests.stack.browser.views import begin_plan
+from tests.stack.test_plans import started
 
 ACCESS_AND_MONEY = "No money moves. The student keeps access."
 
@@ -25,7 +25,7 @@ def installment(staff: Staff, number: int) -> Locator:
 
 def test_a_plan_is_found_moved_waived_charged_and_closed_with_all_money_back(staff: Staff, sub: str) -> None:
     staff.expected_errors.append(r"status of 409 ")
-    plan = begin_plan(staff.running, staff.running.token(sub))
+    plan = started(staff.running, staff.running.token(sub))
     staff.open("#/plans")
     staff.main.get_by_role("searchbox", name="Find").fill(f"{sub}@example.org")
     staff.page.keyboard.press("Enter")
