@@ -43,7 +43,7 @@ EXPIRY = "only for a payment whose retention period has ended: `tests/tables/tes
 NOTICE = "only for a plan, or if the notice of a charge comes back: `tests/tables/test_plan_emails.py`"
 PLANS = "of the ledger's policy; only for a payment of a plan: `tests/tables/test_plan_ledger.py`"
 COLLECTED = "only for a charge whose day has come, a week after its notice: `tests/tables/test_collection.py`"
-OFFERS = "only for a school whose catalog has offers: `tests/tables/test_plans.py`"
+OFFERS = "in part by `tests/stack/test_plans.py`, and whole by `tests/tables/test_plans.py`"
 METHODS = "only for events about payment methods: `tests/tables/test_plans.py`"
 AUTHORIZED_BY = {"SendMessageBatch": "SendMessage"}
 """The permissions that AWS asks for, by the call for which MiniStack asks for one of its own."""
