@@ -572,6 +572,22 @@ def test_a_membership_ends_with_its_period_unless_it_is_resumed(tuition: Harness
     ]  # fmt: skip
 
 
+def test_joining_again_after_the_end_is_a_new_plan_and_no_double_payment(tuition: Harness, student: Student) -> None:
+    first = member(tuition, student)
+    begin_track(tuition, student, first, "DP")
+    cancel(tuition, student, first)
+    tuition.advance_time(40 * DAY)
+    tuition.collect()
+    assert (read(tuition, student, first)["status"], tuition.enrollment(student)["status"]) == ("CLOSED", "WITHDRAWN")
+    again = started(tuition, student, consent=consent_of_member(tuition), **MEMBER)
+    plan = read(tuition, student, again["plan_id"])
+    assert (plan["status"], plan["schedule"][1]["state"], tuition.attention(again["payment_id"])) == (
+        "ACTIVE", "upcoming", [],
+    )  # fmt: skip
+    assert begin_track(tuition, student, again["plan_id"], "DP").status == 201
+    assert tuition.enrollment(student)["status"] == "ENROLLED"
+
+
 def test_a_refund_request_of_a_new_member_withdraws_the_membership(tuition: Harness, student: Student) -> None:
     opened = started(tuition, student, consent=consent_of_member(tuition), **MEMBER)
     begin_track(tuition, student, opened["plan_id"], "DP")

@@ -102,6 +102,15 @@ def test_the_double_payment_has_the_higher_attempt_or_else_the_higher_id() -> No
     assert enrollment(z=first, a=ENDED).doubled == []
 
 
+def test_a_plan_that_has_ended_is_no_double_payment() -> None:
+    ended = Standing(1, granted=True, holds_funds=True)
+    later = Standing(2, grants=True, granted=True, holds_funds=True)
+    assert enrollment(pln_1=ended, pay_2=later).doubled == enrollment(pln_1=ended, pln_2=later).doubled == []
+    assert enrollment(pln_1=replace(ended, grants=True), pay_2=later).doubled == ["pay_2"]
+    assert enrollment(pln_1=replace(ended, suspended=True), pay_2=later).doubled == ["pay_2"]
+    assert enrollment(pay_1=ended, pay_2=later).doubled == ["pay_2"]
+
+
 def test_the_money_of_a_withdrawal_is_no_double_payment_and_blocks_no_purchase() -> None:
     withdrawn = Standing(1, holds_funds=True, withdrawn=True)
     assert enrollment(a=withdrawn, b=Standing(2, grants=True, granted=True, holds_funds=True)).doubled == []

@@ -51,6 +51,11 @@ class Standing:
         return "WITHDRAWN" if self.granted else None
 
     @property
+    def has_ended(self) -> bool:
+        """Whether it gave access, and gives none any more unless something else changes."""
+        return self.granted and not (self.grants or self.suspended or self.open)
+
+    @property
     def counts(self) -> bool:
         """Whether it affects the enrollment. That of a payment that was closed unpaid does not, so it is not stored."""
         return self.is_current or self.is_past
@@ -125,9 +130,14 @@ class Enrollment:
     def doubled(self) -> list[Grantor]:
         """The surplus grantors that hold funds: all but the first by attempt, then id.
 
-        The money of a withdrawal is due anyway, so its grantor is never one too many.
+        The money of a withdrawal is due anyway, so its grantor is never one too many. Nor is a plan that has ended: its
+        money paid for the time until then.
         """
-        attempts = sorted((s.attempt, key) for key, s in self.standings.items() if s.holds_funds and not s.withdrawn)
+        attempts = sorted(
+            (standing.attempt, key)
+            for key, standing in self.standings.items()
+            if standing.holds_funds and not standing.withdrawn and not (is_plan(key) and standing.has_ended)
+        )
         return [key for _, key in attempts[1:]]
 
     @property
