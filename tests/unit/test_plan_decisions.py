@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.unit.plan_stories import MEMBERSHIP, Outcome, Story
-from tuition.core import plan_decisions
+from tuition.core import plan_decisions, plan_schedule
 from tuition.core.plan_decisions import payable_seqs
 from tuition.core.plan_facts import MAX_DECISIONS, DecisionName, PlanDecision, PlanFacts
 
@@ -14,6 +14,12 @@ def running(bank: Outcome = "ok", until: str = "2026-01-31", **fields: Any) -> S
     story = Story(bank=lambda *_: bank, **fields)
     story.begin()
     story.until(until)
+    return story
+
+
+def unpaid() -> Story:
+    story = Story()
+    story.create(1)
     return story
 
 
@@ -49,6 +55,7 @@ REFUSED = {
     "continuing after the end": (lambda: decided("close"), "continue", {"accepts": ("re_1",)}, "not_open"),
     "closing twice": (lambda: decided("close"), "close", {"refund": "none"}, "already_decided"),
     "withdrawing twice": (lambda: decided("withdraw"), "withdraw", {}, "not_open"),
+    "revoking access before anything is paid": (unpaid, "revoke", {}, "not_open"),
     "revoking twice": (lambda: decided("revoke"), "revoke", {}, "already_decided"),
     "revoking after the end": (lambda: decided("close"), "revoke", {}, "not_open"),
     "restoring without a revocation": (running, "restore", {}, "already_decided"),
@@ -68,10 +75,9 @@ def test_closing_with_all_money_back_can_follow_a_closing_without_and_needs_mone
     story = decided("close")
     assert story.decide("close", refund="all") is None
     assert (story.plan.status, sum(story.plan.money_due.values())) == ("REFUNDED", 12_475)
-    unpaid = Story()
-    unpaid.create(1)
-    assert unpaid.decide("close", refund="all") == "nothing_to_refund"
-    assert unpaid.decide("close", refund="none") is None
+    story = unpaid()
+    assert story.decide("close", refund="all") == "nothing_to_refund"
+    assert story.decide("close", refund="none") is None
 
 
 def test_a_day_may_be_moved_up_to_the_day_before_the_next_one() -> None:
@@ -79,6 +85,19 @@ def test_a_day_may_be_moved_up_to_the_day_before_the_next_one() -> None:
     assert story.decide("reschedule", seqs=(2,), to="2026-03-30") is None
     story.until("2026-05-01")
     assert [charge[:2] for charge in story.charges] == [("2026-03-30", 2), ("2026-03-31", 3), ("2026-04-30", 4)]
+
+
+def test_all_moves_of_an_installment_together_are_at_most_60_days_and_a_pause_does_not_count() -> None:
+    story = running(until="2026-02-10")
+    assert story.decide("reschedule", seqs=(4,), to="2026-06-20") is None  # it was due on 2026-04-30
+    assert story.decide("reschedule", seqs=(4,), to="2026-06-30") == "exceeds_give_up"
+    assert plan_schedule.latest_day(story.plan, 4) == "2026-06-29"
+    assert story.decide("reschedule", seqs=(4,), to="2026-05-15") is None
+    assert story.decide("pause") is None
+    story.until("2026-03-12")
+    assert story.decide("resume") is None
+    assert story.decide("reschedule", seqs=(4,), to="2026-07-29") is None
+    assert story.decide("reschedule", seqs=(4,), to="2026-07-30") == "exceeds_give_up"
 
 
 def test_a_decision_beyond_the_bound_of_a_plan_is_refused() -> None:

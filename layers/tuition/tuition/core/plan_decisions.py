@@ -84,7 +84,7 @@ def _reschedule(plan: Plan, decision: PlanDecision, today: str) -> Refusal | Non
     seq, day = decision.seqs[0], decision.to or ""
     if day < today:
         return "invalid_day"
-    if timestamps.days_between(plan_schedule.due_day(plan, seq) or day, day) > plan.terms.give_up_days:
+    if day > (plan_schedule.latest_day(plan, seq) or day):
         return "exceeds_give_up"
     before, after = (plan_schedule.due_day(plan, other) for other in (seq - 1, seq + 1))
     is_too_early = seq - 1 in plan.owed and before is not None and day <= before
@@ -117,7 +117,7 @@ def _withdraw(plan: Plan, _: PlanDecision, __: str) -> Refusal | None:
 
 
 def _revoke(plan: Plan, _: PlanDecision, __: str) -> Refusal | None:
-    if plan.ended_by or plan.status == "ABANDONED":
+    if plan.ended_by or not plan.started:
         return "not_open"
     return "already_decided" if plan.is_revoked else None
 

@@ -89,9 +89,6 @@ def _earliest(plan: Plan, seq: int, today: str) -> str:
 
 def _latest(plan: Plan, seq: int) -> str | None:
     """Return the latest day to which an installment can be moved."""
-    due = plan_schedule.due_day(plan, seq)
+    latest = plan_schedule.latest_day(plan, seq)
     following = plan_schedule.due_day(plan, seq + 1) if seq + 1 in plan.terms.seqs else None
-    if due is None:
-        return None
-    latest = timestamps.day_after(due, plan.terms.give_up_days)
-    return min(latest, timestamps.day_after(following, -1)) if following else latest
+    return min(latest, timestamps.day_after(following, -1)) if latest and following else latest

@@ -30,19 +30,41 @@ def due_day(plan: PlanBasis, seq: int) -> str | None:
 
     Staff may have rescheduled it. A pause moves it if it was not due before the pause.
     """
+    due = _due(plan, seq)
+    return due.day if due else None
+
+
+def latest_day(plan: PlanBasis, seq: int) -> str | None:
+    """Return the latest day to which staff can move an installment; None before the first payment.
+
+    All their moves together are at most as long as the time after which a plan is given up. Pauses do not count.
+    """
+    due = _due(plan, seq)
+    return timestamps.day_after(due.day, plan.terms.give_up_days - due.moved_by) if due else None
+
+
+class _Due(NamedTuple):
+    """The day on which an installment is due, and by how many days staff have moved it."""
+
+    day: str
+    moved_by: int
+
+
+def _due(plan: PlanBasis, seq: int) -> _Due | None:
     if plan.anchor is None:
         return None
-    day, paused_on = plan.terms.due_day(plan.anchor, seq), None
+    day, moved_by, paused_on = plan.terms.due_day(plan.anchor, seq), 0, None
     for decision in plan.decided("reschedule", "pause", "resume"):
         on = plan.terms.day_of(decision.at)
         if decision.decision == "reschedule":
-            day = decision.to if decision.to and seq in decision.seqs else day
+            to = decision.to if decision.to and seq in decision.seqs else day
+            day, moved_by = to, moved_by + timestamps.days_between(day, to)
         elif decision.decision == "pause":
             paused_on = paused_on or on
         elif paused_on is not None:
             day = timestamps.day_after(day, timestamps.days_between(paused_on, on)) if day >= paused_on else day
             paused_on = None
-    return day
+    return _Due(day, moved_by)
 
 
 def interruptions(plan: PlanBasis) -> list[int]:
