@@ -52,6 +52,7 @@ def _begin(request: Request, identity: Identity) -> Reply:
     method = text_field(body, "payment_method", max_length=255)
     if method and via == "checkout":
         raise Unprocessable("payment_method is for the page. Stripe's Checkout asks for one.", field="payment_method")
+    urls = _urls(body)
     opened = plans.begin(
         Buyer(identity.user_id, identity.buyer_email()),
         track=body.get("track"),
@@ -59,7 +60,7 @@ def _begin(request: Request, identity: Identity) -> Reply:
         offer=text_field(body, "offer", max_length=MAX_CODE_LENGTH, required=True) or "",
         consent=text_field(body, "consent", max_length=MAX_CODE_LENGTH, required=True) or "",
         kind="checkout" if via == "checkout" else "intent",
-        urls=_urls(body) if via == "checkout" else Urls(),
+        urls=urls if via == "checkout" else Urls(),
         payment_method=method,
         agreed_version=text_field(body, "terms", max_length=MAX_CODE_LENGTH),
     )

@@ -84,7 +84,7 @@ def _end_plan(request: Request, identity: Identity) -> Reply:
     plan_id = request.path("plan_id")
     if request.route.endswith("/resume"):
         return Reply(200, plan_json.student_json(plan_endings.resume(plan_id, identity.user_id).existing_plan))
-    params = request.json("reason", *_withdrawal_fields())
+    params = request.json_if_any("reason", *_withdrawal_fields())
     if flag_field(params, "withdrawal"):
         name, reason = _withdrawal(params)
         return _ending_reply(plan_endings.withdraw(plan_id, identity.user_id, name, identity.email, reason))

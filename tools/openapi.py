@@ -135,7 +135,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
     }
     if operation.body:
         content = {"schema": {"$ref": REF + operation.body.__name__}, "example": operation.example}
-        result["requestBody"] = {"required": True, "content": {"application/json": content}}
+        result["requestBody"] = {"required": operation.body_required, "content": {"application/json": content}}
     elif operation.caller == "stripe":
         described = {"type": "object", "description": "An event: https://docs.stripe.com/api/events/object"}
         result["requestBody"] = {"required": True, "content": {"application/json": {"schema": described}}}

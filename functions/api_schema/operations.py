@@ -73,6 +73,7 @@ class Operation:
     query: type | None = None
     headers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     body: type | None = None
+    body_required: bool = True
     example: Mapping[str, Any] | None = None
     links: tuple[Link, ...] = ()
 

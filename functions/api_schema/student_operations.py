@@ -294,6 +294,7 @@ OPERATIONS = (
         caller="user",
         path={"plan_id": "The id of the plan (`pln_…`)."},
         body=plans.CancelPlanRequest,
+        body_required=False,
         example={"reason": "changed my mind"},
         answers=(
             Answer(200, plans.EndedPlan, "It has ended, or ends with the period that is paid."),

@@ -206,6 +206,7 @@ BAD_INPUT: dict[str, tuple[dict[str, Any], tuple[int, str]]] = {
     "consent": ({"consent": "1999-01"}, (422, "consent-outdated")),
     "no consent": ({"consent": None}, (422, "unprocessable")),
     "code": ({"promotion_code": "SPRING"}, (422, "promotion-code-not-accepted")),
+    "page to return to": ({"success_url": 5}, (422, "unprocessable")),
     "via": ({"via": "phone"}, (422, "unprocessable")),
     "method": ({"payment_method": "pm_none"}, (422, "unprocessable")),
     "method of checkout": ({"payment_method": "pm_1", "via": "checkout"}, (422, "unprocessable")),
@@ -446,8 +447,8 @@ def cancel(w: Harness, student: Student, plan_id: str, **body: Any) -> Response:
 def test_a_plan_of_which_nothing_is_paid_is_closed(tuition: Harness, student: Student) -> None:
     plan_id = begin(tuition, student).body["plan_id"]
     assert read(tuition, student, plan_id)["can_cancel"]
-    for _ in range(2):
-        canceled = cancel(tuition, student, plan_id)
+    for body in (None, {}):
+        canceled = call(tuition, student, "POST", plan_id, "cancel", body)
         assert (canceled.status, canceled.body["status"]) == (200, "ABANDONED")
     assert payable_ids(tuition, student) == []
 

@@ -153,6 +153,10 @@ class Request:
                 raise Unprocessable(f"{name[:40]!r} is not accepted here. Send {', '.join(allowed)}.", field=name[:40])
         return body
 
+    def json_if_any(self, *allowed: str) -> dict[str, Any]:
+        """Return the body as `json` does, and an empty object for a request without a body."""
+        return self.json(*allowed) if self.event.get("body") else {}
+
     def identity(self) -> Identity:
         """Return the caller.
 
