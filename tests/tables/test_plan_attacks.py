@@ -14,7 +14,7 @@ from tests.tables.test_collection import DAY, announced, charges, pass_days, ste
 from tests.tables.test_plans import cancel, choose, problem
 from tests.tables.test_reconcile import change_price
 from tests.tables.test_sessions import payable_ids
-from tests.tables.test_withdrawals import DECIDE, set_region
+from tests.tables.test_withdrawals import DECIDE, ORDER, set_region
 from tuition import settings
 from tuition.core import timestamps
 from tuition.storage import queries
@@ -62,6 +62,31 @@ def test_a_withdrawal_in_the_eu_from_a_plan_paid_by_debit_is_refunded_when_staff
     tuition.deliver_all()
     pass_days(tuition, 1)
     assert read(tuition, student, of_plan["plan_id"])["refunded"] == 2 * FIRST
+
+
+def test_in_the_eu_a_student_withdraws_from_a_plan_while_a_bank_is_processing_its_first_payment(
+    tuition: Harness, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_plan = begin(tuition, student).body
+    tuition.pay(of_plan["payment_intent_id"], DEBIT)
+    tuition.deliver_all()
+    set_region(monkeypatch, "EU")
+    assert read(tuition, student, of_plan["plan_id"])["can_cancel"]
+    for unconfirmed in (cancel(tuition, student, of_plan["plan_id"]), tuition.refund(student, of_plan["payment_id"])):
+        assert problem(unconfirmed) == (409, "withdrawal-unconfirmed")
+    for _ in range(2):
+        withdrawn = cancel(tuition, student, of_plan["plan_id"], withdrawal=True, name="Ada")
+        assert (withdrawn.status, withdrawn.body["status"]) == (200, "REFUNDED"), withdrawn
+    tuition.advance_time(6 * DAY)
+    tuition.deliver_all()
+    pass_days(tuition, 1)
+    plan = read(tuition, student, of_plan["plan_id"])
+    assert (plan["received"], plan["refunded"], plan["grants_access"]) == (FIRST, 0, False)
+    assert tuition.attention(of_plan["payment_id"]) == ["withdrawal"]
+    assert tuition.admin(admin, ORDER, {"reason": "withdrawal"}, payment_id=of_plan["payment_id"]).status == 200
+    tuition.deliver_all()
+    assert read(tuition, student, of_plan["plan_id"])["refunded"] == FIRST
+    assert tuition.attention(of_plan["payment_id"]) == []
 
 
 FORGED: dict[str, dict[str, Any]] = {

@@ -17,8 +17,8 @@ const list = (...items) => h("ul", {}, items.filter(Boolean).map((item) => h("li
  */
 export function ending(plan, first, title) {
   if (!plan.can_cancel) return undefined;
-  if (plan.status === "OPEN") return { text: words.open_confirm, open: (onDone) => confirm(openDialog(plan, onDone)) };
   if (first && canWithdraw(first)) return { text: words.withdraw, open: (onDone) => confirm(withdrawalDialog(plan, title, onDone)) };
+  if (plan.status === "OPEN") return { text: words.open_confirm, open: (onDone) => confirm(openDialog(plan, onDone)) };
   if (plan.total === null) return { text: words.membership, open: (onDone) => confirm(membershipDialog(plan, title, onDone)) };
   return { text: words.refund, open: (onDone) => confirm(refundDialog(plan, first, title, onDone)) };
 }

@@ -175,10 +175,13 @@ class PlanBasis:
     def awaits_staff(self) -> bool:
         """Whether staff still decide when the money of a withdrawal from the contract goes back.
 
-        They do so by the refund request of the payment that the withdrawal is stored on.
+        They do so by the refund request of the payment that the withdrawal is stored on. If a bank was processing it
+        then, there is no request, and they do so by a refund.
         """
         is_decided = any(one.refund != "none" for one in self.decided("withdraw", "close"))
-        return not is_decided and any(part.withdrawn and part.requested for part in self.parts.values())
+        return not is_decided and any(
+            part.withdrawn and (part.requested or part.withdrawn_while_processing) for part in self.parts.values()
+        )
 
     # --- money without a decision ---
 

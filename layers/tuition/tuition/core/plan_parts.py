@@ -111,6 +111,12 @@ class Part:
         """Whether its student could pay it now."""
         return self.open and not self.processing
 
+    @property
+    def withdrawn_while_processing(self) -> bool:
+        """Whether its student withdrew while a bank was processing the debit, so that no refund could be requested."""
+        is_refunded = bool(self.refunds) or self.refunding or self.refund_failed
+        return self.withdrawn and self.method_type in BANK_DEBITS and not is_refunded
+
     def to_json(self) -> dict[str, Any]:
         """Return a dict for JSON, without empty fields."""
         stored = {name: value for name, value in asdict(self).items() if value not in (None, False, {}, 0)}

@@ -42,6 +42,7 @@ def cancel(plan_id: str, user_id: str, reason: str | None) -> Ending:
     state = own_plans.load(plan_id, user_id)
     plan = state.existing_plan
     if plan.status == "OPEN":
+        _require_no_withdrawal(plan)
         for payment_id in plan.open_payments:
             cancellation.cancel(payment_id, user_id)
         return Ending(ledger.load_plan(plan_id))
@@ -100,6 +101,7 @@ def give_back(plan_id: str, user_id: str, reason: str | None, payment_id: str | 
     `StripeUnavailable`.
     """
     state = own_plans.load(plan_id, user_id)
+    _require_no_withdrawal(state.existing_plan)
     first_ref = _first_payment(state.existing_plan)
     if state.existing_plan.ended_by != "money_back":
         limits.take_request(user_id, state.limits)
@@ -124,10 +126,12 @@ def give_back(plan_id: str, user_id: str, reason: str | None, payment_id: str | 
 def withdraw(plan_id: str, user_id: str, name: str, email: str | None, reason: str | None) -> Ending:
     """Handle a student's withdrawal from the contract of a plan, in the EU: from all of it. Repeating it is the same.
 
-    The period starts with the first payment, on which the withdrawal is stored. Raises as `refunds.withdraw`.
+    The period starts with the first payment, on which the withdrawal is stored, also while a bank is processing it.
+    Raises as `refunds.withdraw`.
     """
-    state = own_plans.load(plan_id, user_id)
-    refunds.withdraw(_first_payment(state.existing_plan), name, email, reason)
+    plan = own_plans.load(plan_id, user_id).existing_plan
+    ordered = _ordered_payment(plan)
+    refunds.withdraw(plan.payment_ref(ordered) if ordered else _first_payment(plan), name, email, reason)
     return Ending(_refund_all(ledger.load_plan(plan_id), reason))
 
 
@@ -165,6 +169,17 @@ def _first_payment(plan: Plan) -> PaymentRef:
     if plan.first_payment_id is None:
         raise RefundRefused("Nothing of this plan is paid yet. You can cancel it.")
     return plan.payment_ref(plan.first_payment_id)
+
+
+def _ordered_payment(plan: Plan) -> str | None:
+    """Return the id of the first payment if a bank is processing it, so that nothing of the plan is paid yet."""
+    return next((key for key, part in plan.parts.items() if part.processing and not plan.started), None)
+
+
+def _require_no_withdrawal(plan: Plan) -> None:
+    """Raise `WithdrawalUnconfirmed` in the EU while a bank is processing the first payment: the plan is agreed."""
+    if settings().is_eu and _ordered_payment(plan):
+        raise WithdrawalUnconfirmed(refunds.CONFIRM_WITHDRAWAL)
 
 
 def _require_undisputed(plan: Plan) -> None:

@@ -18,6 +18,7 @@ from tuition.core.plan_attempts import Attempt
 from tuition.core.plan_installments import Installment
 from tuition.core.plan_terms import PlanTerms
 from tuition.payments.opening import OpenedPayment
+from tuition.settings import settings
 
 SHOWN_OF_ENDLESS = 2
 """The installments of an endless plan that are shown before its first payment."""
@@ -132,9 +133,9 @@ def _installment_json(one: Installment) -> dict[str, Any]:
 
 
 def _can_cancel(plan: Plan) -> bool:
-    """Whether `cancel` does something now."""
+    """Whether `cancel` does something now. In the EU a student can withdraw while a bank is processing a payment."""
     if plan.status == "OPEN":
-        return not plan.processing
+        return settings().is_eu or not plan.processing
     if plan.terms.endless:
         return plan.status in ("ACTIVE", "LATE", "PAUSED") and not plan.is_canceled
     return plan.holds_funds and plan.ended_by is None
