@@ -11,7 +11,7 @@ from tests.plan_calls import FIRST, REST, begin, call, consent, listed, offer_pl
 from tests.tables.test_sessions import open_session, pay_session, payable_ids
 from tuition.core import timestamps
 from tuition.payments import opening
-from tuition.storage import ledger, queries
+from tuition.storage import keys, ledger, queries
 
 DAY = 86_400
 HOUR = 3_600
@@ -144,6 +144,28 @@ def test_an_open_plan_that_a_restore_has_lost_keeps_no_student_from_beginning(
     assert read(tuition, student, again.body["plan_id"])["status"] == "ACTIVE"
     assert tuition.enrollment(student)["status"] == "ENROLLED"
     assert problem(begin(tuition, student)) == (409, "already-enrolled")
+
+
+def test_a_plan_is_closed_once_a_purchase_that_a_restore_had_lost_turns_out_to_be_paid(
+    tuition: Harness, student: Student
+) -> None:
+    purchase = tuition.create(student).body
+    for table, key in (
+        ("payments", keys.payment_key(purchase["payment_id"])),
+        ("enrollments", keys.enrollment_key(student.sub, "DP")),
+        ("stripe_objects", keys.stripe_object_key(purchase["payment_intent_id"])),
+    ):
+        tuition.tables.delete_item(TableName=table, Key=key)
+    for item in queries.audit_items(purchase["payment_id"]):
+        tuition.tables.delete_item(TableName="audit", Key={name: item[name] for name in ("subject", "sort_key")})
+    plan_id = begin(tuition, student).body["plan_id"]
+    tuition.pay(purchase["payment_intent_id"])
+    tuition.advance_stripe(3)
+    report = tuition.reconcile()
+    assert (report["drifted"], report["closed"], report["failed"]) == (1, 1, [])
+    assert tuition.enrollment(student)["status"] == "ENROLLED"
+    assert read(tuition, student, plan_id)["status"] == "ABANDONED"
+    assert payable_ids(tuition, student) == []
 
 
 def test_another_choice_closes_the_open_payment_and_its_plan_is_abandoned(tuition: Harness, student: Student) -> None:
@@ -338,6 +360,26 @@ def test_too_many_declines_stop_paying_for_a_while(
     assert pay(tuition, student, plan_id).status in (200, 201)
 
 
+def test_an_installment_that_was_declined_five_times_is_paid_on_the_next_day_or_by_another_method(
+    tuition: Harness, student: Student
+) -> None:
+    tuition.freeze_time(timestamps.epoch("2026-03-10T12:00:00Z"))
+    plan_id = started(tuition, student)["plan_id"]
+    second = pay(tuition, student, plan_id).body["payment_intent_id"]
+    for _ in range(5):
+        tuition.pay(second, "pm_card_chargeDeclined")
+    tuition.deliver_all()
+    assert payable_ids(tuition, student) == []
+    for what in ("next", "rest"):
+        refused = pay(tuition, student, plan_id, what)
+        assert problem(refused) == (429, "too-many-requests")
+        assert abs(int(refused.headers["retry-after"]) - DAY // 2) < 60  # it is noon
+    assert set_up(tuition, student, plan_id)
+    tuition.advance_time(DAY // 2 + 60)
+    again = pay(tuition, student, plan_id)
+    assert (again.status, payable_ids(tuition, student)) == (201, [again.body["payment_intent_id"]])
+
+
 def test_payments_of_a_plan_that_replace_each_other_are_limited(
     tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -480,7 +522,7 @@ def test_a_refund_request_for_one_installment_withdraws_the_whole_plan(tuition: 
     assert read(tuition, student, opened["plan_id"])["status"] == "REFUNDED"
 
 
-@pytest.mark.parametrize("case", ["late", "bank debit", "again"])
+@pytest.mark.parametrize("case", ["late", "bank debit", "debit in progress", "again"])
 def test_staff_decide_where_they_decide_about_a_payment_without_a_plan(
     tuition: Harness, student: Student, case: str
 ) -> None:
@@ -490,6 +532,10 @@ def test_staff_decide_where_they_decide_about_a_payment_without_a_plan(
     opened = started(tuition, student, method)
     tuition.advance_time(20 * DAY if case == "late" else 6 * DAY)
     tuition.deliver_all()
+    if case == "debit in progress":
+        second = pay(tuition, student, opened["plan_id"]).body["payment_intent_id"]
+        assert tuition.pay(second, "pm_usBankAccount_success")["status"] == "processing"
+        tuition.deliver_all()
     assert problem(cancel(tuition, student, opened["plan_id"])) == (422, "unprocessable")
     for _ in range(2):
         canceled = cancel(tuition, student, opened["plan_id"], reason="moved away")

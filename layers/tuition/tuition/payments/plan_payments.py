@@ -5,7 +5,7 @@ of a plan can be paid at any time.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tuition import clock, retry
 from tuition.core import catalog, plan_decisions, plan_outcomes, timestamps
@@ -31,7 +31,7 @@ from tuition.core.refs import Customer
 from tuition.payments import customers, opening, own_plans
 from tuition.payments.opening import AttemptSpent, NewPayment, OpenedPayment
 from tuition.settings import settings
-from tuition.storage import ledger, limits
+from tuition.storage import ledger, limits, queries
 from tuition.storage.ledger import PlanChange
 from tuition.stripe_gateway import closing, sync
 
@@ -57,6 +57,7 @@ def pay(plan_id: str, user_id: str, email: str, what: What) -> OpenedPayment:
             current = ledger.recompute_plan(plan_id, state)  # a restore may have separated it from its payments
             if current.existing_plan.version != state.existing_plan.version:
                 continue
+            _require_new_day(state)
             times = opening.attempt_times(state.enrollment, has_closed=has_closed)
             opened = open_payment(state, covers, Actor("request", user_id), email, times)
         else:
@@ -73,6 +74,21 @@ def _require_few_declines(state: PaymentState) -> None:
     wait_s = closing.wait_to_try_again(state.limits)
     if wait_s:
         raise TooManyRequests("Too many of your payments were declined. Wait, then try again.", retry_after_s=wait_s)
+
+
+def _require_new_day(state: PaymentState) -> None:
+    """Raise `TooManyRequests` until tomorrow if a payment of the plan was declined too often today, and so closed."""
+    terms, now = state.existing_plan.terms, plan_outcomes.time_of(state.existing_plan, int(clock.now()))
+    for payment in queries.payments_of_plan(state.existing_plan.plan_id):
+        closed = replace(state, payment=payment)
+        if payment.status != "CANCELED" or not closing.declined_too_often(closed):
+            continue
+        newest = max([*closed.declines.values(), *payment.facts.challenges.values()])
+        if terms.day_of(newest) == terms.day_of(now):
+            raise TooManyRequests(
+                "Too many of your payments for this plan were declined today. Try again tomorrow.",
+                retry_after_s=max(1, terms.start_of(timestamps.day_after(terms.day_of(now))) - now),
+            )
 
 
 def _payable(state: PaymentState, what: What) -> tuple[int, ...]:

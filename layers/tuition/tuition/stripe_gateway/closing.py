@@ -65,12 +65,13 @@ def too_many_declines(state: PaymentState) -> bool:
 
     Charges that we make without the student do not count.
     """
-    payment = state.existing
-    if not payment.payable:
-        return False
+    return state.existing.payable and (declined_too_often(state) or wait_after_declines(state.limits) > 0)
+
+
+def declined_too_often(state: PaymentState) -> bool:
+    """Whether the student's declines and 3-D Secure steps of this payment alone are so many that it is closed."""
     declines = len(state.declines)
-    steps = declines + len(payment.facts.challenges)
-    return declines >= MAX_DECLINES or steps >= MAX_STEPS or wait_after_declines(state.limits) > 0
+    return declines >= MAX_DECLINES or declines + len(state.existing.facts.challenges) >= MAX_STEPS
 
 
 def wait_after_declines(limits: Limits) -> int:
