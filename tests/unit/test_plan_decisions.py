@@ -136,11 +136,24 @@ def test_of_two_decisions_the_one_on_the_later_version_counts_in_any_order() -> 
         assert not plan.is_canceled
 
 
+def test_what_a_dispute_took_is_due_at_once_and_paying_it_restores_access() -> None:
+    story = running(until="2026-02-10")
+    rest = story.pay("rest")
+    assert rest and payable_seqs(story.plan, "due", story.today) == ()
+    story.dispute(rest, "lost")
+    assert (story.plan.status, payable_seqs(story.plan, "due", story.today)) == ("SUSPENDED", (2, 3, 4))
+    story.pay("due")
+    assert (story.plan.status, story.plan.grants_access) == ("COMPLETE", True)
+
+
 def test_a_student_pays_the_next_installment_those_that_are_due_or_the_rest() -> None:
     story = running("insufficient_funds", "2026-04-20")
     assert payable_seqs(story.plan, "next", story.today) == (2,)
     assert payable_seqs(story.plan, "due", story.today) == (2, 3)
     assert payable_seqs(story.plan, "rest", story.today) == (2, 3, 4)
+    assert story.decide("pause") is None
+    story.until("2026-05-20")
+    assert payable_seqs(story.plan, "due", story.today) == (2, 3)
     assert payable_seqs(decided("close").plan, "rest", "2026-01-31") == ()
     member = running("insufficient_funds", "2026-03-01", terms=MEMBERSHIP)
     assert payable_seqs(member.plan, "rest", "2026-03-01") == (2,)
