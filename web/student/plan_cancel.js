@@ -32,14 +32,16 @@ const openDialog = ({ plan_id: id }, onDone) => ({
   onDone: (plan) => onDone(plan, words.open_done),
 });
 
-function membershipDialog({ plan_id: id, paid_through: until }, title, onDone) {
+function membershipDialog({ plan_id: id, status, paid_through: until }, title, onDone) {
+  const isUnpaid = status === "LATE"; // the period that was paid is over
+  const access = isUnpaid ? words.access_lost(title) : until && words.access_until(calendarDay(until));
   return {
     title: words.membership_title(title),
-    content: list(until && words.access_until(calendarDay(until)), words.no_charge, words.progress, words.resumable),
+    content: list(access, words.no_charge, !isUnpaid && words.progress, !isUnpaid && words.resumable),
     confirmText: words.membership_confirm,
     cancelText: words.keep_membership,
     work: () => api.cancelPlan(id),
-    onDone: (plan) => onDone(plan, plan.cancel_at ? words.ends_on(calendarDay(plan.cancel_at)) : words.membership_done),
+    onDone: (plan) => onDone(plan, plan.can_resume ? words.ends_on(calendarDay(plan.cancel_at)) : words.membership_done),
   };
 }
 
