@@ -39,7 +39,8 @@ def about(kind: Kind, texts: str | None = None, **values: Value) -> Email:
 
 PLAN = "pln_qhz2k4v7t3m5xw6c2d4b7a3e"
 INSTALLMENT, SPRING = Money(12_475, "usd"), Day("2027-03-01")
-SCHEDULE = tuple(ScheduledPayment(seq, Day(f"2027-0{seq}-28"), INSTALLMENT) for seq in range(1, 5))
+DUE = ("2026-11-29", "2026-12-29", "2027-01-29", "2027-02-28")
+SCHEDULE = tuple(ScheduledPayment(seq, Day(day), INSTALLMENT) for seq, day in enumerate(DUE, start=1))
 SECOND: dict[str, Value] = {"installment": "2", "installments": "4"}
 
 
@@ -169,7 +170,7 @@ CASES: dict[str, Email] = {
         paid_at=WINTER,
         project="Explore a data set",
         notice_days="7",
-        refundable_until=SUMMER,
+        refundable_until=Instant("2026-12-13T19:05:00.000Z"),
         **CARD,
     ),
     "plan_begun_long_names": about_plan(
@@ -183,7 +184,7 @@ CASES: dict[str, Email] = {
         notice_days="7",
         next_amount=Money(4900, "eur"),
         next_day=SPRING,
-        withdrawable_until=SUMMER,
+        withdrawable_until=Instant("2026-12-13T19:05:00.000Z"),
         **CARD,
     ),
     "plan_charge_announced": about_plan(
@@ -238,7 +239,7 @@ CASES: dict[str, Email] = {
         amount=INSTALLMENT,
         reason="Your card has insufficient funds.",
         retry_day=SPRING,
-        access_until=Day("2027-03-15"),
+        access_until=Day("2027-03-14"),
         **SECOND,
     ),
     "plan_confirmation_needed": about_plan(
@@ -257,13 +258,19 @@ CASES: dict[str, Email] = {
     "plan_restored": about_plan("plan_restored", next_amount=INSTALLMENT, next_day=SPRING),
     "membership_ending": about_plan("plan_ending", "membership_ending", day=SPRING),
     "plan_complete": about_plan("plan_complete", amount=INSTALLMENT, received=DOLLARS),
-    "plan_closed_gave_up": about_plan("plan_closed", "plan_closed_gave_up", amount=INSTALLMENT),
+    "plan_closed_gave_up": about_plan("plan_closed", "plan_closed_gave_up", amount=INSTALLMENT, **SECOND),
     "plan_closed_staff": about_plan("plan_closed", "plan_closed_staff"),
     "plan_closed_refunded": about_plan("plan_closed", "plan_closed_refunded"),
     "membership_closed_lapsed": about_plan("plan_closed", "membership_closed_lapsed"),
     "membership_closed_ended": about_plan("plan_closed", "membership_closed_ended"),
     "plan_defaulted": about_plan(
-        "plan_defaulted", amount=INSTALLMENT, received=INSTALLMENT, user_id="student-1", give_up_days="60"
+        "plan_defaulted",
+        amount=INSTALLMENT,
+        received=INSTALLMENT,
+        remaining=Money(37_425, "usd"),
+        user_id="student-1",
+        give_up_days="60",
+        **SECOND,
     ),
     "dispute_opened": about(
         "dispute_opened", amount=DOLLARS, reason="product not received", user_id="student-1", due_by=WINTER

@@ -1,6 +1,7 @@
 """The emails about a payment plan: each follows what happened to the plan, once, and says what happens next."""
 
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
@@ -137,7 +138,7 @@ def test_a_charge_that_was_paid_before_its_notice_is_not_announced(
 @pytest.mark.parametrize(
     ("code", "advice", "kind", "part"),
     [
-        ("card_declined", None, "plan_charge_failed", "We try again on"),
+        ("card_declined", None, "plan_charge_failed", "We will try again on"),
         ("authentication_required", None, "plan_charge_failed", "Confirm the payment: https"),
         ("card_declined", "do_not_try_again", "plan_charge_failed", "Choose another payment method"),
     ],
@@ -149,7 +150,8 @@ def test_a_charge_that_failed_says_what_happens_next(
     fail(plan_id, code, advice)
     assert deliver(outbox, plan_id) == [kind]
     assert part in text(outbox), text(outbox)
-    assert "Your access ends on" in text(outbox)
+    last = date.fromisoformat(str(plan_of(plan_id).access_until))
+    assert f"Your access ends after {last:%B} {last.day}, {last.year} if" in text(outbox)
 
 
 def test_a_payment_method_that_was_detached_after_the_notice_is_asked_for_at_once(
@@ -199,6 +201,7 @@ def test_staff_and_student_get_an_email_when_a_plan_is_given_up(
     sent = [shown(request)[:2] for request in outbox.ses.taken[before:]]
     staff = [("plan_defaulted", address) for address in SCHOOL.staff_emails]
     assert sorted(sent) == sorted([("plan_closed", student.claims["email"]), *staff])
+    assert "installment 2 of 4, $124.75," in text(outbox), "three are owed, and one was due for too long"
 
 
 def test_the_last_payment_completes_the_plan_with_one_email(tuition: Harness, outbox: Outbox, student: Student) -> None:
@@ -207,7 +210,7 @@ def test_the_last_payment_completes_the_plan_with_one_email(tuition: Harness, ou
     tuition.pay(pay(tuition, student, plan_id, "rest").body["payment_intent_id"])
     tuition.deliver_all()
     assert deliver(outbox, plan_id) == ["plan_complete"]
-    assert "Paid in all: $499.00" in text(outbox)
+    assert "Paid in total: $499.00" in text(outbox)
 
 
 def test_a_withdrawn_plan_names_each_refund_and_its_end(tuition: Harness, outbox: Outbox, student: Student) -> None:

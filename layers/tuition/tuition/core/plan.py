@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from tuition.core import enrollment as enrollments
-from tuition.core import plan_facts, plan_schedule
+from tuition.core import plan_facts, plan_schedule, timestamps
 from tuition.core.enrollment import Standing
 from tuition.core.payment import Payment
 from tuition.core.plan_basis import PlanBasis
@@ -217,6 +217,12 @@ class Plan(PlanBasis):
         if not self.terms.endless or self.first_owed is None:
             return None
         return plan_schedule.due_day(self, self.first_owed)
+
+    @property
+    def access_until(self) -> str | None:
+        """The last day of access if nothing more is paid; None without access, or if no day is known."""
+        ends = [one for one in plan_schedule.ahead(self) if one.name in ("grace_over", "period_end")]
+        return timestamps.day_after(self.terms.day_of(ends[0].at), -1) if ends and self.grants_access else None
 
     @property
     def cancel_at(self) -> str | None:

@@ -199,9 +199,8 @@ def _closed(facts: Facts) -> Written | None:
         return "plan_closed_refunded", {}
     if plan.status != "CLOSED" or plan.close_reason is None:
         return None
-    values = {"amount": _money(plan, plan.outstanding)} if plan.outstanding else {}
     kind = "membership" if plan.close_reason in ("lapsed", "ended") else "plan"
-    return f"{kind}_closed_{plan.close_reason}", dict(values)
+    return f"{kind}_closed_{plan.close_reason}", _unpaid(plan) if plan.close_reason == "gave_up" else {}
 
 
 def _access_ended(facts: Facts) -> Written | None:
@@ -214,8 +213,9 @@ def _defaulted(facts: Facts) -> Written | None:
     plan = facts.plan
     if plan.close_reason != "gave_up":
         return None
-    values: dict[str, Value] = {"amount": _money(plan, plan.outstanding), "received": _money(plan, plan.received)}
-    return "plan_defaulted", values | {"user_id": plan.user_id, "give_up_days": str(plan.terms.give_up_days)}
+    values: dict[str, Value] = {"received": _money(plan, plan.received), "remaining": _money(plan, plan.outstanding)}
+    values |= {"user_id": plan.user_id, "give_up_days": str(plan.terms.give_up_days)}
+    return "plan_defaulted", _unpaid(plan) | values
 
 
 _WRITERS: Mapping[Kind, Callable[[Facts], Written | None]] = {
@@ -235,6 +235,12 @@ _WRITERS: Mapping[Kind, Callable[[Facts], Written | None]] = {
 
 
 # --- values ---
+
+
+def _unpaid(plan: Plan) -> dict[str, Value]:
+    """Return the installment for which we gave the plan up, and its amount. Later ones may be owed too."""
+    seqs = plan.owed[:1]
+    return {"amount": plan.terms.amount_of(seqs), **_number(plan, seqs)}
 
 
 def _method(facts: Facts) -> dict[str, Value]:
@@ -266,6 +272,5 @@ def _number(plan: Plan, seqs: tuple[int, ...]) -> dict[str, Value]:
 
 
 def _access(plan: Plan) -> dict[str, Value]:
-    """Return the day on which access ends if nothing is paid, if it is known."""
-    ends = [one.at for one in plan_schedule.ahead(plan) if one.name == "grace_over"]
-    return {"access_until": Day(plan.terms.day_of(ends[0]))} if ends and plan.grants_access else {}
+    """Return the last day of access if nothing is paid, if it is known."""
+    return _present({"access_until": Day(plan.access_until) if plan.access_until else None})

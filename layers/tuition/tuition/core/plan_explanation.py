@@ -125,7 +125,7 @@ def for_staff(plan: Plan) -> str:
 
 
 def _filled(text: str, plan: Plan, until: str, contact: str) -> str:
-    seq, last = plan.first_owed, _access_until(plan)
+    seq, last = plan.first_owed, plan.access_until
     due = plan_schedule.shown_day(plan, seq) if seq else None
     through = plan.paid_through
     return text.format(
@@ -139,9 +139,3 @@ def _filled(text: str, plan: Plan, until: str, contact: str) -> str:
         give_up=plan.terms.give_up_days,
         until=until.format(day=timestamps.in_words(last)) if last else "",
     )
-
-
-def _access_until(plan: Plan) -> str | None:
-    """Return the last day of access of a late plan if nothing is paid."""
-    ends = [one for one in plan_schedule.ahead(plan) if one.name == "grace_over"]
-    return timestamps.day_after(plan.terms.day_of(ends[0].at), -1) if ends else None

@@ -55,7 +55,7 @@ def student_json(plan: Plan) -> dict[str, Any]:
         "can_cancel": _can_cancel(plan),
         "can_resume": plan.is_canceled and plan.status in ("ACTIVE", "LATE", "PAUSED"),
         "close_reason": plan.close_reason,
-        "access_until": _access_until(plan),
+        "access_until": plan.access_until,
         "closes_on": _closes_on(plan),
         "rules": {name: getattr(plan.terms, name) for name in PlanRules._fields},
         "consent_version": plan.terms.consent_version,
@@ -139,14 +139,6 @@ def _can_cancel(plan: Plan) -> bool:
     if plan.terms.endless:
         return plan.status in ("ACTIVE", "LATE", "PAUSED") and not plan.is_canceled
     return plan.holds_funds and plan.ended_by is None
-
-
-def _access_until(plan: Plan) -> str | None:
-    """Return the last day of access if nothing more is paid; None if no day is known."""
-    if not plan.grants_access:
-        return None
-    ends = [one for one in plan_schedule.ahead(plan) if one.name in ("grace_over", "period_end")]
-    return timestamps.day_after(plan.terms.day_of(ends[0].at), -1) if ends else None
 
 
 def _closes_on(plan: Plan) -> str | None:
