@@ -33,7 +33,7 @@ WhyNone = Literal[
 NEEDS_STUDENT: frozenset[WhyNone] = frozenset(
     {"no_method", "do_not_try_again", "authentication_required", "tries_used"}
 )
-"""The reasons for which only the student can go on: they pay, or choose another method."""
+"""The reasons for which only the student can continue: they pay, or choose another method."""
 
 
 class Attempt(NamedTuple):

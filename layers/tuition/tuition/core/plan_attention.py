@@ -32,12 +32,12 @@ def _of_money(plan: Plan) -> Iterator[AttentionReason]:
         yield AttentionReason(f"double:{seq}", ",".join(ids), f"installment {seq} was paid {len(ids)} times")
     if not plan.ended_by:
         for payment_id, names in plan.unexplained_refunds.items():
-            detail = f"{payment_id} has a refund that no decision about the plan explains, so nothing is collected"
+            detail = f"{payment_id} has a refund that no decision explains, so nothing is charged until staff decide"
             yield AttentionReason(f"refund:{payment_id}", str(len(names)), detail)
     for payment_id, amount in plan.money_due.items():
         if plan.parts[payment_id].refund_failed:
             money = Money(amount, plan.terms.currency)
-            detail = f"the refund of {payment_id} failed, and {money} must still be paid back"
+            detail = f"the refund of {payment_id} failed, and {money} must still be refunded"
             yield AttentionReason(f"money_due:{payment_id}", str(amount), detail)
 
 
@@ -64,7 +64,7 @@ def _of_time(plan: Plan) -> Iterator[AttentionReason]:
     for key in plan.facts.bounced:
         announced = Announced.of(key)
         if announced.seq in plan.owed:
-            detail = f"the notice of the charge on {announced.day} came back"
+            detail = f"the email about the charge on {announced.day} bounced"
             yield AttentionReason(f"bounced:{announced.seq}", announced.day, detail)
     if plan.facts.rebuilt:
         yield AttentionReason("rebuilt", "rebuilt", "our record was missing and was rebuilt from its payments")

@@ -58,14 +58,16 @@ class Decline:
 class Part:
     """The meaning of a payment for its plan. Amounts are in minor units, times in epoch seconds.
 
-    `covers` are the installments that it was made for, `number` is its number in the plan, `amount` what was asked.
-    `settled` is what was received. It `agrees` if it is the amount asked, or staff accepted it. `refunded` counts as
-    for a payment; `refundable` is what can be refunded now. `refunds` are all refunds, those that failed too, by the
-    refund request that they were made for, else by their own id, with the time of each. `refunding`: one is being made.
-    `refund_failed`: the last one requested here failed. `requested`: a refund awaits the approval of staff. `lost` is
-    what disputes took, and `taken` says that one was lost. `dispute` is `open` while one is undecided, also beside one
-    that was lost. `disputed` are the times of its disputes, inquiries excepted. `withdrawn`: the student withdrew from
-    the contract. `method` and `method_type` are what paid it.
+    - `covers`: the installments that it was made for; `number`: its number in the plan; `amount`: what was asked.
+    - `settled`: what was received. It `agrees` if it is the amount asked, or staff accepted it.
+    - `refunded`: what is refunded, or will be; `refundable`: what can be refunded now.
+    - `refunds`: the time of each refund, also of one that failed, by its refund request, else by its own id.
+    - `refunding`: a refund is being made; `refund_failed`: the last one requested here failed; `requested`: one awaits
+      the approval of staff.
+    - `lost`: what disputes took; `taken`: a dispute was lost; `dispute`: `open` while one is undecided, also beside a
+      lost one; `disputed`: the times of its disputes, inquiries excepted.
+    - `withdrawn`: the student withdrew from the contract.
+    - `method` and `method_type`: what paid it; `declines`: the newest failed charges.
     """
 
     covers: tuple[int, ...]

@@ -132,7 +132,7 @@ def _answer(plan: Plan, now: int, *, charging: bool) -> Step | None:
 
 
 def _undo(plan: Plan) -> Step | None:
-    """Return what must be paid back or closed, at any time."""
+    """Return what must be refunded or closed, at any time."""
     for payment_id, amount in plan.money_due.items():
         if not plan.parts[payment_id].refund_failed:
             return Refund(payment_id, amount)

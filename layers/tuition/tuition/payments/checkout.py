@@ -312,7 +312,7 @@ def _require_no_payable_plan(product: Product, enrollment: Enrollment) -> None:
     for plan in queries.plans_by_id(plan_ids) if plan_ids else ():
         if plan.blocks_purchase:
             raise PlanOpen(
-                f"You have a payment plan for {product.title} that is not paid yet. Pay its rest to continue.",
+                f"You have a payment plan for {product.title} that is not fully paid. Pay the rest to continue.",
                 plan.plan_id,
             )
 

@@ -1,8 +1,8 @@
-"""Collect a plan: let time pass, announce charges, charge without the student, close and pay back.
+"""Collect a plan: let time pass, announce charges, charge without the student, close payments, and refund them.
 
 `core.plan_steps` says what the next step is. A step is committed before the next one is asked for, so a run that is
-killed anywhere is continued by the next one. A try is recorded before Stripe is called. So it is made once, and
-repeated under its own key until its answer is recorded.
+killed anywhere is continued by the next one. A try is recorded before Stripe is called, and is repeated under its own
+key until its answer is recorded. So it charges once.
 """
 
 from collections import Counter
@@ -42,8 +42,8 @@ COLLECTOR = Actor("reconcile")
 StillDue = Callable[[Plan], Step | None]
 """Returns the step that is due for a plan as it is now."""
 
-GIVEN_BACK = "The payment plan ended with all money back"
-"""The reason of the refunds of a plan that ended with all money back."""
+REFUND_REASON = "The payment plan has ended, and all its payments are refunded"
+"""The reason of the refunds of a plan that ended with all money back, for staff and student."""
 REFUSED_CREATE = ""
 """The payment of a try for which Stripe refused to make one."""
 
@@ -109,14 +109,14 @@ def charge_now(plan_id: str, now: int, staff: str) -> Ordered:
 
 
 _REASONS: dict[object, str] = {
-    "not_charged": "Nothing of this plan may be charged now: see its status and its dates.",
-    "processing": "A bank is processing a payment of this plan. Wait for its result.",
+    "not_charged": "This plan cannot be charged now. Its status and its dates say why.",
+    "processing": "A bank is processing a payment of this plan. Wait for the result.",
     "not_announced": "The student has not had notice of this charge yet, or its day has not come.",
     "no_method": "The student has no payment method that can be charged. Ask them to choose one.",
-    "do_not_try_again": "The student's bank refuses every further try with this payment method.",
-    "authentication_required": "The student's bank asks the student to confirm: only they can pay this installment.",
-    "tries_used": "This bank account has been debited three times without success. Ask the student to pay.",
-    "tried_today": "This plan was charged on the order of staff today. Try again tomorrow.",
+    "do_not_try_again": "The student's bank refuses all further charges to this payment method.",
+    "authentication_required": "The student's bank asks the student to confirm. Only the student can pay now.",
+    "tries_used": "This bank account was debited three times without success. Ask the student to pay.",
+    "tried_today": "Staff have charged this plan today. Try again tomorrow.",
 }
 
 
@@ -149,7 +149,7 @@ class _Collector:
             case plan_steps.Close():
                 closing.close(self._plan.payment_ref(step.payment_id))
             case plan_steps.Refund():
-                refunds.give_back(self._plan.payment_ref(step.payment_id), GIVEN_BACK, self._actor)
+                refunds.give_back(self._plan.payment_ref(step.payment_id), REFUND_REASON, self._actor)
 
     def _entry(self, event_id: str, kind: str) -> AuditEntry:
         return AuditEntry(timestamps.iso(self._now), event_id, kind, *self._actor)

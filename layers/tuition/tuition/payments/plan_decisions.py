@@ -26,17 +26,17 @@ from tuition.storage.ledger import PlanChange
 CHANGED = "This plan has changed since you read it. Reload it, then decide again."
 _REASONS: dict[Refusal, str] = {
     "not_open": "This plan has ended, or has not begun, so this cannot be decided.",
-    "too_many_decisions": f"This plan has {MAX_DECISIONS} decisions already. It can take no more.",
+    "too_many_decisions": f"This plan has {MAX_DECISIONS} decisions. You can only end it, its access or its pause.",
     "not_owed": "This installment is not owed: it is paid, waived, or not part of the plan.",
-    "processing": "A bank is processing a payment of this installment. Wait for its result.",
+    "processing": "A bank is processing a payment of this installment. Wait for the result.",
     "invalid_day": "The new due day must be today or later, such as 2026-12-31.",
     "out_of_order": "The new due day must be between those of the installments before and after it.",
-    "exceeds_give_up": "The new due day is too late: the plan would be given up before it.",
+    "exceeds_give_up": "The new due day is too late: the plan would be closed as unpaid before it.",
     "not_paused": "This plan is not paused.",
-    "already_decided": "This was decided already. Reload the plan.",
-    "not_a_membership": "This is possible for a membership only.",
+    "already_decided": "This has already been decided. Reload the plan.",
+    "not_a_membership": "This is only possible for a membership.",
     "not_installments": "This is not possible for a membership. Waive the period that is due instead.",
-    "nothing_to_refund": "There is no refund about which to decide.",
+    "nothing_to_refund": "There is nothing to refund, and no refund to decide about.",
 }
 _FIELDS: dict[Refusal, str] = {"not_owed": "seq", "invalid_day": "to", "exceeds_give_up": "to"}
 
@@ -100,7 +100,7 @@ def parse(body: Mapping[str, Any]) -> Order:
 
 
 def decide(plan_id: str, order: Order, staff: str) -> PaymentState:
-    """Take a decision about a plan. Sending the same order again changes nothing.
+    """Take a decision about a plan. Repeating the same order changes nothing.
 
     Raises `NotFound`, `Conflicted` if the plan has changed or its state does not allow the decision, `Unprocessable` if
     the values do not suit the plan, and `Contended`.

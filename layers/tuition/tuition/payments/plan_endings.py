@@ -60,7 +60,7 @@ def resume(plan_id: str, user_id: str) -> PaymentState:
     """
     state = own_plans.load(plan_id, user_id)
     if not state.existing_plan.terms.endless:
-        raise Conflicted("Only a membership that was canceled can be resumed.")
+        raise Conflicted("Only a canceled membership can be resumed.")
     return _decide(plan_id, user_id, "undo_cancel")
 
 
@@ -84,7 +84,7 @@ def _decided(plan: Plan, name: DecisionName, user_id: str) -> PlanChange:
     if refusal == "too_many_decisions":
         raise Conflicted("You have canceled this membership too often to resume it. Join again after it has ended.")
     if refusal:
-        raise Conflicted("This is not possible any more, because the plan has ended. Reload it.")
+        raise Conflicted("This is no longer possible, because the plan has ended. Reload it.")
     at = timestamps.iso(now)
     digest = hashlib.sha256(f"{plan.plan_id}:{plan.version}:{name}:{at}".encode()).hexdigest()[:20]
     entry = AuditEntry(at, f"dec_{digest}", f"plan.decision.{name}", "request", user_id)
@@ -124,7 +124,7 @@ def give_back(plan_id: str, user_id: str, reason: str | None, payment_id: str | 
 
 
 def withdraw(plan_id: str, user_id: str, name: str, email: str | None, reason: str | None) -> Ending:
-    """Handle a student's withdrawal from the contract of a plan, in the EU: from all of it. Repeating it is the same.
+    """Handle a student's withdrawal from the contract of a whole plan, in the EU. Repeating it changes nothing.
 
     The period starts with the first payment, on which the withdrawal is stored, also while a bank is processing it.
     Raises as `refunds.withdraw`.

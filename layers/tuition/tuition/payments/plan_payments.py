@@ -39,7 +39,7 @@ from tuition.stripe_gateway import closing, sync
 def pay(plan_id: str, user_id: str, email: str, what: What) -> OpenedPayment:
     """Return the open payment of installments of a user's own plan: the next one, all that are due, or all the rest.
 
-    The installments are those that are owed now. An open payment for the same ones is returned; one for others is
+    The installments are those that are owed now. An open payment for the same installments is returned, any other is
     closed first. Raises `NotFound`, `PlanNotPayable`, `NothingDue`, `PaymentInProgress`, `TooManyRequests`,
     `StripeUnavailable` or `Contended`. After the last two the same request can be repeated.
     """
@@ -95,15 +95,15 @@ def _payable(state: PaymentState, what: What) -> tuple[int, ...]:
     """Return the numbers of the installments to pay. Raises `PlanNotPayable`, `NothingDue` or `PaymentInProgress`."""
     plan = state.existing_plan
     if plan.status == "OPEN":
-        raise PlanNotPayable("This plan has not begun: pay its first installment where you chose the plan.")
+        raise PlanNotPayable("This plan has not begun. Complete its first payment.")
     if plan.processing:
         _sync_processing(state)
         raise PaymentInProgress(closing.PROCESSING)
     if not plan.payable:
-        raise PlanNotPayable("Nothing of this plan can be paid any more.")
+        raise PlanNotPayable("This plan can no longer be paid.")
     covers = plan_decisions.payable_seqs(plan, what, plan.terms.day_of(plan_outcomes.time_of(plan, int(clock.now()))))
     if not covers:
-        raise NothingDue("Nothing is due now. You can still pay the next installment, or all the rest.")
+        raise NothingDue("Nothing is due now. You can pay the next installment early, or all the rest.")
     return covers
 
 

@@ -42,7 +42,7 @@ from tuition.stripe_gateway import closing, resolve
 MAX_TRACKS = 10
 """The tracks that a member begins. Each has an enrollment, and all are written in one transaction."""
 MAX_SETUPS = 8
-"""SetupIntents that one request tries: an earlier one may be done or canceled."""
+"""SetupIntents that one request tries: an earlier one may have succeeded, or be canceled."""
 
 
 class Urls(NamedTuple):
@@ -95,7 +95,7 @@ def _offered(track: object, membership: str | None, name: str) -> tuple[Product,
     Raises `UnknownTrack`, `UnknownOffer` or `NotAPlan`.
     """
     if name == FULL:
-        raise NotAPlan("This is the full price at once. Pay it without a plan.", field="offer")
+        raise NotAPlan("This is the full price. Pay it without a plan.", field="offer")
     product = catalog.find(track) if membership is None else _membership(membership)
     offer = next((one for one in product.offers if one.offer == name), None)
     if offer is None:
@@ -166,7 +166,7 @@ def _setup(params: Mapping[str, Any], key: str) -> Setup | None:
     except StripeRefused as refused:
         if refused.code == "resource_missing" and refused.param == "customer":
             raise Conflicted(
-                "Your payment methods are no longer saved. Pay the next installment, and the card that you use is kept."
+                "Your payment methods are no longer saved. Pay the next installment: we keep the card that you use."
             ) from refused
         if refused.stripe_type == "idempotency_error" or refused.replayed or refused.code == "resource_missing":
             return None
@@ -229,7 +229,7 @@ def _with_method(plan_id: str, user_id: str) -> PaymentState:
     """Read a user's own plan whose payment method still matters. It counts as a request to Stripe."""
     state = own_plans.load(plan_id, user_id)
     if state.existing_plan.status not in own_plans.CHARGED or state.existing_plan.first_owed is None:
-        raise PlanNotPayable("This plan charges nothing any more, so it needs no other payment method.")
+        raise PlanNotPayable("This plan will not be charged again, so it needs no other payment method.")
     limits.take_request(user_id, state.limits)
     return state
 
@@ -258,13 +258,15 @@ def begin_track(plan_id: str, user_id: str, code: object) -> tuple[PaymentState,
         nonlocal is_new
         plan, is_new = state.existing_plan, False
         if plan.membership is None or not plan.grants_access:
-            raise NoMembershipAccess("This plan is no membership that gives access now, so no track can begin.")
+            raise NoMembershipAccess(
+                "This plan is not a membership, or it gives no access now. So you cannot begin a track."
+            )
         if track in plan.facts.tracks:
             return None
         if any(one.status == "ENROLLED" for one in state.enrollments if one.track == track):
             raise AlreadyEnrolled(f"You are already enrolled in {title}.")
         if len(plan.facts.tracks) >= MAX_TRACKS:
-            raise Conflicted(f"A membership begins at most {MAX_TRACKS} tracks.")
+            raise Conflicted(f"You can begin at most {MAX_TRACKS} tracks with a membership.")
         is_new, now = True, clock.now()
         entry = AuditEntry(timestamps.iso(now), f"track:{track}", "plan.track_begun", "request", user_id)
         return PlanChange(plan.merged(PlanFacts(tracks={track: int(now)})), entry)
