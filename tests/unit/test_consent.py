@@ -30,8 +30,9 @@ If a charge fails, we try again 3, 7 and 12 days later, and tell you by email. Y
 is suspended until you pay what is due, and your progress is kept. After 60 days the plan ends, and you can still pay
 the rest to continue.
 
-Within 14 days of the first payment you can cancel on your payments page, and get all your money back. After that, ask
-the school on your payments page, or write to help@example.org. The school then decides how the plan ends.
+Within 14 days of the first payment you can cancel on your payments page, and get all your money back. If you paid from
+a bank account, or we refunded you before, the school decides first. Later, ask the school on your payments page, or
+write to help@example.org. The school then decides how the plan ends.
 
 The amounts and the rules of this agreement stay as they are, also if our prices change.
 
@@ -74,6 +75,7 @@ def test_different_amounts_are_named_in_their_order(amounts: tuple[int, ...], ev
 def test_where_students_can_withdraw_from_the_contract_the_text_says_so() -> None:
     in_the_eu = text(school=SCHOOL._replace(is_eu=True))
     assert "you can withdraw from the contract without a reason on your payments page" in in_the_eu
+    assert "the school decides first" not in in_the_eu
     without = text(school=SCHOOL._replace(refund_days=0, support="", terms_url=""))
     assert "Within" not in without and "To end the plan, ask the school on your payments page." in without
     assert "write to" not in without and "terms of sale" not in without

@@ -103,13 +103,15 @@ def _how_to_cancel(offer: PlanOffer, school: School) -> str:
     contact = f", or write to {school.support}" if school.support else ""
     action = "withdraw from the contract without a reason" if school.is_eu else "cancel"
     within = f"Within {_days(school.refund_days)} of the first payment you can {action} on your payments page, and get "
-    refund = within + "all your money back. " if school.refund_days else ""
+    refund = f"{within}all your money back. " if school.refund_days else ""
+    if refund and not school.is_eu:
+        refund += "If you paid from a bank account, or we refunded you before, the school decides first. "
     if offer.endless:
         return (
             f"{refund}You can cancel at any time on your payments page{contact}. Your membership then ends with the "
             "period that you have paid, and no charge follows."
         )
-    later = "After that, ask" if refund else "To end the plan, ask"
+    later = "Later, ask" if refund else "To end the plan, ask"
     return f"{refund}{later} the school on your payments page{contact}. The school then decides how the plan ends."
 
 
