@@ -1,5 +1,8 @@
 """The catalog of tracks."""
 
+import tomllib
+from pathlib import Path
+
 import pytest
 
 from tuition.core import catalog, money
@@ -214,3 +217,12 @@ def test_installments_load_in_every_currency_on_its_step() -> None:
         amounts = FOUR_TIMES.replace("12475", str(part)).replace("[X", "[Y")
         offers = catalog.parse(priced(4 * part, currency).replace("[X", "[Y") + amounts).tracks["Y"].offers
         assert offers[0].payments == [Money(part, currency)] * 4
+
+
+def test_the_documented_offers_are_those_of_the_shipped_catalog() -> None:
+    root = Path(__file__).parents[2]
+    operations = (root / "docs" / "operations.md").read_text(encoding="utf-8")
+    documented = tomllib.loads(operations.partition("```toml\n")[2].partition("```")[0])
+    shipped = tomllib.loads((Path(catalog.__file__).parent / "catalog.toml").read_text(encoding="utf-8"))
+    assert documented["DP"]["offers"] == shipped["DP"]["offers"]
+    assert documented["memberships"] == shipped["memberships"]

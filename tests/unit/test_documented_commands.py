@@ -12,7 +12,7 @@ DOCUMENTS = [
     ROOT / "verifier" / "README.md",
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
-LANGUAGES = {"sh", "text", "json", "diff", "python", "yaml", "sql", "js"}
+LANGUAGES = {"sh", "text", "json", "diff", "python", "yaml", "toml", "sql", "js"}
 NOT_RUN = {"ruby": "# not run here", "go": "// not run here", "php": "// not run here"}
 """The languages of no test, by the first line of a block."""
 NEEDS = re.compile(r"# (?:.*; )?needs (an AWS account|a Stripe account|Docker|hours)$")
