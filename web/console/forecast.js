@@ -31,7 +31,7 @@ export function Forecast({ query }) {
   const state = useResponse(() => load(months), [months]);
   const empty = ({ rows }) => !rows.length && html`<${Empty} title="No installment is expected in these months" />`;
   return html`<h1 tabindex="-1">Forecast</h1>
-    <p class="small">The amounts that payment plans will bring in if they are not changed. Overdue installments count in this month. Amounts at risk are not charged unless the student or staff act.</p>
+    <p class="small">The amounts that payment plans will bring in if they are not changed. Overdue installments count in this month. Amounts at risk are those of plans that are overdue, or that are not charged unless the student or staff act.</p>
     <div class="choices"><div class="field"><label for="months">Months</label>
       <select id="months" value=${months} onChange=${({ target }) => changeQuery({ months: target.value })}>${MONTHS.map((count) => html`<option key=${count} value=${count}>${count}</option>`)}</select></div>
       <a href=${routeTo(["plans"])}>Payment plans</a></div>
