@@ -8,19 +8,25 @@ import { canWithdraw } from "./payment_state.js";
 import { texts } from "./text.js";
 
 const words = texts.plan_cancel;
+const DAY_MS = 86400000;
 const inOneLine = (text) => text.replace(/\s+/g, " ").trim();
 const list = (...items) => h("ul", {}, items.filter(Boolean).map((item) => h("li", {}, item)));
 
 /**
- * The button's text, and the dialog that it opens: `{text, open(onDone)}`; undefined if the student cannot end the plan.
- * `first` is the first payment, which says whether the money goes back at once. `onDone` receives the plan and a message.
+ * The ways in which the student can end the plan: the text of each button, and the dialog that it opens, as
+ * `{text, open(onDone)}`. `first` is the first payment, which says whether the money goes back at once, `refundDays` are
+ * those after it in which a member can have the money back. `onDone` receives the plan and a message.
  */
-export function ending(plan, first, title) {
-  if (!plan.can_cancel) return undefined;
-  if (first && canWithdraw(first)) return { text: words.withdraw, open: (onDone) => confirm(withdrawalDialog(plan, title, onDone)) };
-  if (plan.status === "OPEN") return { text: words.open_confirm, open: (onDone) => confirm(openDialog(plan, onDone)) };
-  if (plan.total === null) return { text: words.membership, open: (onDone) => confirm(membershipDialog(plan, title, onDone)) };
-  return { text: words.refund, open: (onDone) => confirm(refundDialog(plan, first, title, onDone)) };
+export function endings(plan, first, title, refundDays) {
+  const way = (text, dialog) => ({ text, open: (onDone) => confirm(dialog(onDone)) });
+  const refund = way(words.refund, (onDone) => refundDialog(plan, first, title, onDone));
+  const canEnd = plan.can_cancel || (plan.total === null && plan.can_resume);
+  if (canEnd && first && canWithdraw(first)) return [way(words.withdraw, (onDone) => withdrawalDialog(plan, title, onDone))];
+  if (plan.status === "OPEN") return plan.can_cancel ? [way(words.open_confirm, (onDone) => openDialog(plan, onDone))] : [];
+  if (plan.total !== null) return plan.can_cancel ? [refund] : [];
+  const isInTime = first?.can_request_refund && Date.parse(first.paid_at) + refundDays * DAY_MS > Date.now();
+  const cancel = way(words.membership, (onDone) => membershipDialog(plan, title, onDone));
+  return [plan.can_cancel && cancel, canEnd && isInTime && refund].filter(Boolean);
 }
 
 const openDialog = ({ plan_id: id }, onDone) => ({
@@ -46,7 +52,8 @@ function membershipDialog({ plan_id: id, status, paid_through: until }, title, o
 }
 
 /** The request to have the money of all payments back. It ends the plan at once, or the school decides about it. */
-function refundDialog({ plan_id: id, received, refunded, currency }, first, title, onDone) {
+function refundDialog(plan, first, title, onDone) {
+  const { plan_id: id, received, refunded, currency } = plan;
   const amount = money(received - refunded, currency);
   const isImmediate = first?.refundable_until && new Date(first.refundable_until) > Date.now();
   return {
@@ -65,9 +72,16 @@ function refundDialog({ plan_id: id, received, refunded, currency }, first, titl
     confirmText: words.refund_confirm,
     cancelText: words.keep,
     draft: `plan ${id}`,
-    work: (form) => api.cancelPlan(id, { reason: inOneLine(form.get("reason")) }),
-    onDone: (plan) => onDone(plan, plan.refund_request ? words.requested : words.refund_done),
+    work: (form) => requestRefund(plan, first, inOneLine(form.get("reason"))),
+    onDone: (updated) => onDone(updated, updated.status === "REFUNDED" ? words.refund_done : words.requested),
   };
+}
+
+/** Request the money of the whole plan back. To cancel a membership means to end it with its period, with no money back. */
+async function requestRefund({ plan_id: id, total }, first, reason) {
+  if (total !== null) return api.cancelPlan(id, { reason });
+  await api.requestRefund(first.payment_id, reason);
+  return api.getPlan(id);
 }
 
 /** The declaration by which the student withdraws from the contract of the whole plan. It takes effect at once. */

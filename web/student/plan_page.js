@@ -4,9 +4,9 @@ import { action, announce, h, icon, note, show } from "../shared/dom.js";
 import { calendarDay, dayIn, methodName, money } from "../shared/format.js";
 import * as api from "./api.js";
 import { describe } from "./payment_state.js";
-import { ending } from "./plan_cancel.js";
+import { endings } from "./plan_cancel.js";
 import { scheduleStrip } from "./plan_schedule.js";
-import { describePlan, duePayment, isProcessing } from "./plan_state.js";
+import { describePlan, duePayment, isCurrent, isProcessing } from "./plan_state.js";
 import { refundRequestNote, withdrawRequest } from "./refund.js";
 import { contactLink } from "./school_links.js";
 import { texts } from "./text.js";
@@ -28,7 +28,8 @@ export async function planPage(context, plan, message) {
   const { chip, sentence } = isUnverified ? describe({ payment: first }) : describePlan(plan);
   const [kind, drawing, text] = chip;
   const count = plan.total === null ? undefined : plan.schedule.length;
-  const shownOfEndless = plan.schedule.slice(-SHOWN_OF_ENDLESS);
+  const expected = plan.schedule.filter(({ state }) => state !== "upcoming" || isCurrent(plan)); // an ended plan asks for nothing
+  const shown = count ? expected : expected.slice(-SHOWN_OF_ENDLESS);
   show(
     main,
     words.title(title),
@@ -46,7 +47,7 @@ export async function planPage(context, plan, message) {
       ),
       sentence && h("p", { class: "state" }, sentence),
       !isUnverified && mainAction(plan),
-      scheduleStrip(count ? plan.schedule : shownOfEndless, plan.currency, count),
+      shown.length > 0 && scheduleStrip(shown, plan.currency, count),
       h("dl", { class: "sums" }, sums(plan).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
       otherPayments(plan),
     ),
@@ -58,7 +59,7 @@ export async function planPage(context, plan, message) {
       methodLink(plan),
       h("a", { href: `#/plans/${plan.plan_id}/statement` }, words.statement),
       plan.can_resume && actionButton(words.resume, async () => onDone(await api.resumePlan(plan.plan_id), words.resumed)),
-      ...endingButtons(plan, first, title, onDone),
+      ...endingButtons(context, plan, first, onDone),
       h("a", { href: "#/payments" }, words.all),
     ),
   );
@@ -152,15 +153,14 @@ function actionButton(text, work) {
 }
 
 /** The buttons that end the plan, or take back the request for it. */
-function endingButtons(plan, first, title, onDone) {
+function endingButtons({ catalog, title }, plan, first, onDone) {
   const button = (text, open) => h("button", { type: "button", class: "quiet", onclick: open }, text);
   const request = first?.refund_request;
   if (request?.can_withdraw) {
     const reload = async (_, text) => onDone(await api.getPlan(plan.plan_id), text);
     return [button(words.withdraw_request, () => withdrawRequest({ payment: first, title }, reload))];
   }
-  const end = ending(plan, first, title);
-  return end ? [button(end.text, () => end.open(onDone))] : [];
+  return endings(plan, first, title, catalog.refund_window_days).map((end) => button(end.text, () => end.open(onDone)));
 }
 
 /** The tracks of a member: those they have begun, and those that they can begin. */

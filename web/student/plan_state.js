@@ -57,7 +57,7 @@ export function describePlan(plan) {
     case "COMPLETE":
       return { chip: ["good", "check", words.complete], sentence: undefined };
     case "CLOSED":
-      return { chip: ["", "close", words.closed], sentence: joined(words.closed_why[reason], due && words.rest_to_continue(amount)) };
+      return { chip: ["", "close", words.closed], sentence: joined(words.closed_why[reason], due && words.pay_to_continue(amount)) };
     case "REFUNDED":
       return { chip: ["", "back", words.refunded], sentence: words.refunded_why };
     default:
