@@ -40,8 +40,8 @@ function Details({ details, query, staff, result, done }) {
     </div>
     <p class="summary">
       <span><${UserLink} id=${plan.user_id}>${plan.email ?? plan.user_id}<//></span>
-      <span>bought as ${plan.offer}</span>
-      <span>begun <${Time} at=${plan.created_at} /></span>
+      <span>offer ${plan.offer}</span>
+      <span>created <${Time} at=${plan.created_at} /></span>
       <span>${moneyWithCode(plan.received, plan.currency)} received</span>
       ${plan.refunded > 0 && html`<span>${moneyWithCode(plan.refunded, plan.currency)} refunded</span>`}
       <span>${moneyWithCode(plan.outstanding, plan.currency)} outstanding</span>
@@ -96,22 +96,22 @@ function Installment({ one, plan, actions }) {
 }
 
 const BOUNDARIES = {
-  due: (seq) => `installment ${seq} is due, and its grace period begins`,
+  due: (seq) => `installment ${seq} is due, and its grace period starts`,
   grace_over: (seq) => `access ends if installment ${seq} is not paid`,
-  give_up: (seq) => `the plan is given up and closed if installment ${seq} is not paid`,
+  give_up: (seq) => `the plan is closed if installment ${seq} is not paid`,
   period_end: () => "the membership ends",
 };
 const REFUSALS = {
-  not_charged: "Nothing is charged without the student now.",
+  not_charged: "This plan is not charged automatically now.",
   processing: "A bank is processing a payment.",
   unanswered: "The result of a charge is being read.",
-  not_announced: "The next charge is announced first, some days before its day.",
+  not_announced: "The next charge cannot be made yet: the student gets notice first.",
   no_method: "The student has no payment method that can be charged.",
-  do_not_try_again: "The student’s bank refuses every further charge of this payment method.",
-  authentication_required: "The student’s bank asks the student to confirm: only they can pay.",
-  tries_used: "This bank account was debited as often as it may be. Only the student can pay.",
+  do_not_try_again: "The student’s bank refuses all further charges to this payment method.",
+  authentication_required: "The student’s bank asks the student to confirm. Only the student can pay.",
+  tries_used: "This bank account was debited three times without success. Only the student can pay.",
   stopped: "Staff have stopped the charges of all plans.",
-  tried_today: "Staff had this plan charged today. It can be charged again tomorrow.",
+  tried_today: "Staff have charged this plan today. They can charge it again tomorrow.",
 };
 
 /** The next events of the plan, unless a payment or a decision comes first. */

@@ -10,14 +10,14 @@ const path = ({ plan_id: id }) => `/admin/plans/${encodeURIComponent(id)}`;
 
 /** `[button, what happens to the plan, result]` of each decision, by its name in the API. */
 const WORDING = {
-  waive: (seq) => [`Waive installment ${seq}`, `Installment ${seq} is not owed any more, and never charged. Payments that were made stay as they are.`, `Waived. Installment ${seq} is not owed any more.`],
-  reschedule: (seq) => [`Move installment ${seq}`, `Installment ${seq} is due on the new day. The student gets a notice before it is charged.`, `Moved. Installment ${seq} is due on another day.`],
+  waive: (seq) => [`Waive installment ${seq}`, `The student no longer owes installment ${seq}, and it is never charged. Payments that were made stay as they are.`, `Waived. The student no longer owes installment ${seq}.`],
+  reschedule: (seq) => [`Move installment ${seq}`, `Installment ${seq} is due on the new day. The student gets a notice before it is charged.`, `Moved. Installment ${seq} is due on the new day.`],
   forgive: () => ["Forgive the rest", "The student owes nothing more, and the plan is complete.", "Forgiven. The student owes nothing more."],
-  pause: () => ["Pause", "Nothing is announced or charged until staff resume the plan. Later due days then move by the days paused.", "Paused. Nothing is charged until staff resume it."],
-  resume: () => ["Resume", "The plan continues, and its due days move by the days paused. A charge is announced before it is made.", "Resumed. The next charge is announced first."],
-  continue: () => ["Continue after the refund", "The plan continues although money was refunded. Refunded installments are not asked again.", "Continued. The next charge is announced first."],
-  close: () => ["Close", "The plan ends for good. Nothing is announced or charged any more.", "Closed. Nothing is charged any more."],
-  revoke: () => ["Revoke access", "The student loses access, whatever they have paid. Nothing is charged while it is revoked.", "Revoked. The plan grants no access."],
+  pause: () => ["Pause", "Nothing is announced or charged until staff resume the plan. Due days after today then move by the days paused.", "Paused. Nothing is charged until staff resume it."],
+  resume: () => ["Resume", "The plan continues. Due days after the start of the pause move by the days paused, and a charge is announced before it is made.", "Resumed. The next charge is announced first."],
+  continue: () => ["Continue after the refund", "The plan continues although money was refunded. Refunded installments are not charged again.", "Continued. The next charge is announced first."],
+  close: () => ["Close", "The plan ends for good, and is never charged again.", "Closed. The plan is never charged again."],
+  revoke: () => ["Revoke access", "The student loses access, whatever they have paid. Nothing is charged while it is revoked.", "Revoked. The student has no access."],
   restore: () => ["Restore access", "Access follows from the payments again.", "Restored. Access follows from the payments again."],
 };
 
@@ -87,7 +87,7 @@ export function DecisionDialog({ details, actions, done }) {
   return html`<${ConfirmDialog} title=${title} consequence=${`${what} ${consequence}`} confirmText=${title} danger=${["close", "revoke"].includes(first.decision)} ready=${ready} missing="Fill in what is missing first." submit=${submit} check=${check} done=${done}>
     ${needsDay && html`<label for="to">New due day</label><input id="to" type="date" required min=${first.earliest} max=${first.latest} value=${to} onInput=${({ target }) => setTo(target.value)} aria-describedby="to-hint" /><p class="small" id="to-hint">From ${first.earliest} to ${first.latest}.</p>`}
     ${choices.length > 1 && html`<label for="refund">Money</label><select id="refund" value=${refund} onChange=${({ target }) => setRefund(target.value)}>
-      <option value="none">Keep what was paid</option><option value="all">Give all money back</option></select>`}
+      <option value="none">Keep what was paid</option><option value="all">Refund everything</option></select>`}
     ${first.decision === "pause" && html`<label for="access">Access during the pause</label><select id="access" value=${access} onChange=${({ target }) => setAccess(target.value)}>
       <option value="">As it is now</option><option value="yes">Access</option><option value="no">No access</option></select>`}
     <${TextField} id="note" label="Reason" required=${true} text=${note} write=${setNote} hint="Internal note; only staff can see this." />
@@ -99,17 +99,17 @@ export function CollectDialog({ details, done }) {
   const { plan } = useRef(details).current;
   const { seqs, amount } = plan.next;
   const tries = useRef(details.facts.tries.length).current;
-  const consequence = `${moneyWithCode(amount, plan.currency)} for installment ${seqs.join(", ")} is charged to the student’s payment method now, without the student. A declined charge changes no access. At most once a day.`;
+  const consequence = `${moneyWithCode(amount, plan.currency)} for installment ${seqs.join(", ")} is charged to the student’s payment method now, without the student. You can do this once a day. A declined charge does not end access.`;
   const text = ({ facts, collect_refusal: refusal }) => {
     const { answer } = facts.tries.at(-1) ?? {};
-    if (answer?.code) return `Charged without success: ${answer.code.replace(/_/g, " ")}.`;
+    if (answer?.code) return `The charge failed: ${answer.code.replace(/_/g, " ")}.`;
     return refusal === "processing" ? "Charged. A bank is processing the payment." : "Charged.";
   };
   const submit = async () => text(await post(`${path(plan)}/collect`, {}));
   const check = async () => {
     const current = await get(path(plan));
     if (current.facts.tries.length === tries) return { text: UNDONE };
-    return { text: `We checked: it was tried. ${text(current)}`, final: true };
+    return { text: `We checked: Stripe was asked. ${text(current)}`, final: true };
   };
   return html`<${ConfirmDialog} title="Charge now" consequence=${consequence} confirmText="Charge now" ready=${true} submit=${submit} check=${check} done=${done} />`;
 }
