@@ -1,0 +1,159 @@
+"""Months of two payment plans on a stack whose clock moves: `make run`, which no other test uses, and ends by Ctrl-C.
+
+`tests/tables/test_collection.py` has the rules of the collector. Here it charges without the student on the running
+stack, and the student and the school see what follows from a declined charge.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from local import verify
+from local.running import running_file
+from local.stack import Settings, Stack
+from tests.stack import commands
+from tests.stack.browser.console.staff import Staff
+from tests.stack.browser.student import Student
+from tests.stack.browser.test_plans import PLAN, button, expect_strip, link
+from tests.stack.browser.test_student_page import GOOD
+from tests.stack.conftest import Running
+from tests.stack.test_emails import outbox
+from tests.stack.test_plans import act, read, started
+from tests.stack.test_run import served
+from tuition.core import timestamps
+
+DAY_S = 86_400
+RETRIES_AND_GRACE = (3, 7, 12, 14)
+"""Days after a charge on which the collector changes a plan: the retries, and the end of the grace period."""
+
+
+class Months:
+    """A stack whose clock moves by days, and the plan of a student on it."""
+
+    def __init__(self, running: Running, token: str, opened: dict[str, Any]) -> None:
+        self.running = running
+        self.token = token
+        self.opened = opened
+
+    @property
+    def plan(self) -> Any:
+        return read(self.running, self.token, self.opened)
+
+    def collect_on(self, day: str, *, plus_days: int = 0) -> None:
+        """Move Stripe's clock to the end of a day, and run the collector. Does nothing else if it is later already."""
+        now = self.running.http.get(f"{self.running.ready['stripe']}/_sim/clock").json()["now"]
+        target = timestamps.epoch(f"{day}T00:00:00Z") + (plus_days + 1) * DAY_S - 60
+        self.running.sim("clock", advance_s=max(target - now, 0))
+        collected = commands.run(self.running, "collect")
+        assert collected.returncode == 0, collected.stdout + collected.stderr
+
+    def announce(self) -> str:
+        """Have the next charge announced a week before it, and return its day."""
+        self.collect_on(self.plan["next"]["due"], plus_days=-7)
+        following = self.plan["next"]
+        (day,) = {one["collect"] for one in self.plan["schedule"] if one["seq"] in following["seqs"]}
+        assert day, "the charge is announced"
+        return str(day)
+
+    def decline_next(self, times: int) -> None:
+        """Have the bank decline the next charges of the plan's payment method."""
+        steps = ["insufficient_funds"] * times
+        self.running.sim(f"payment_methods/{self.plan['payment_method']['id']}", next=steps)
+
+    def until(self, status: str) -> None:
+        self.running.until(lambda: self.plan["status"] == status, f"the plan is {status}")
+
+
+@pytest.fixture
+def months(tmp_path: Path, sub: str) -> Iterator[Months]:
+    with served(tmp_path) as ready:
+        running = Running(Stack(Settings(), print), ready, tmp_path)
+        token = running.token(sub)
+        yield Months(running, token, started(running, token))
+
+
+def emails(running: Running, sub: str) -> set[str]:
+    return {email["kind"] for email in outbox(running, to=f"{sub}@example.org")}
+
+
+@contextmanager
+def pages(browser: Browser, running: Running, sub: str) -> Iterator[tuple[Student, Staff]]:
+    """Yield a student with a phone and a member of staff, each with a browser."""
+    address = running.ready["api"]
+    phone = browser.new_context(viewport={"width": 390, "height": 844}, base_url=address, color_scheme="dark")
+    desktop = browser.new_context(viewport={"width": 1440, "height": 900}, base_url=address, color_scheme="light")
+    student = Student(running, phone, sub, "phone", None)
+    staff = Staff(running, desktop, f"staff-of-{sub}", "console", None)
+    yield student, staff
+    student.close_browser()
+    staff.close_browser()
+
+
+@pytest.mark.timeout(300)
+def test_plans_are_announced_charged_declined_suspended_restored_and_end(
+    months: Months, browser: Browser, sub: str
+) -> None:
+    running = months.running
+    member = f"member-{sub}"
+    joined = Months(running, running.token(member), started(running, running.token(member), "ALL"))
+    act(running, joined.token, joined.opened, "tracks", track="FSD")
+
+    months.collect_on(months.announce())
+    running.until(lambda: months.plan["received"] == 24_950, "the second installment is charged")
+    running.until(lambda: joined.plan["received"] == 2 * joined.plan["schedule"][0]["amount"], "the membership renews")
+    assert act(running, joined.token, joined.opened, "cancel")["cancel_at"] == joined.plan["paid_through"]
+
+    day = months.announce()
+    months.decline_next(times=4)
+    months.collect_on(day)
+    months.until("LATE")
+    joined.until("CLOSED")
+    assert running.enrollment(joined.token, "FSD")["status"] == "WITHDRAWN"
+    with pages(browser, running, sub) as (student, staff):
+        student.open(f"#/plans/{months.opened['plan_id']}")
+        student.sign_in()
+        student.expect_heading(PLAN)
+        expect_strip(student, "Paid", "Paid", "Charge failed", "Upcoming")
+        student.expect_text("$124.75 is due. You keep your access until")
+        student.expect_accessible()
+        for days in RETRIES_AND_GRACE:
+            months.collect_on(day, plus_days=days)
+        months.until("SUSPENDED")
+        assert running.enrollment(months.token)["status"] == "SUSPENDED"
+        student.page.reload()
+        student.expect_text("Your access is suspended. Your progress is kept. Pay $124.75 to continue where you left")
+        staff.open("#/plans?status=SUSPENDED")
+        staff.expect_rows(1)
+        staff.rows().get_by_role("link").first.click()
+        staff.expect_text("the plan is given up and closed if installment 3 is not paid")
+        link(student, "Pay $124.75 now").click()
+        student.choose("Card")
+        student.fill_card(GOOD)
+        button(student, "Pay $124.75").click()
+        expect_strip(student, "Paid", "Paid", "Paid", "Upcoming")
+        student.expect_text("Next payment: $124.75 on")
+        assert running.enrollment(months.token)["status"] == "ENROLLED"
+
+        day = months.announce()
+        months.decline_next(times=1)
+        months.collect_on(day)
+        months.until("LATE")
+        staff.page.reload()
+        staff.open_dialog("Charge now…")
+        expect(staff.dialog).to_contain_text("124.75 USD for installment 4 is charged")
+        staff.dialog.get_by_role("button", name="Charge now").click()
+        expect(staff.main.get_by_role("status").first).to_contain_text("Charged.")
+        months.until("COMPLETE")
+        student.page.reload()
+        student.expect_text("Paid in full")
+
+    expected = {"plan_begun", "plan_charge_announced", "plan_charged", "plan_charge_failed", "plan_suspended"}
+    running.until(lambda: emails(running, sub) >= {*expected, "plan_complete"}, "the emails of the plan")
+    of_member = {"plan_begun", "plan_charge_announced", "plan_charged", "plan_ending", "plan_closed"}
+    running.until(lambda: emails(running, member) >= of_member, "the emails of the membership")
+    with running_file(running.ready):
+        assert verify.main(["--api-port", running.ready["api"].rpartition(":")[2]]) == verify.HOLDS
