@@ -8,10 +8,10 @@ from tests.stack.conftest import Running
 
 REGION_FUNCTIONS = (
     *("RequestRefundFunction", "PaymentStatusFunction"),
-    *("MyPaymentsFunction", "EnrollmentsFunction", "TracksFunction"),
+    *("MyPaymentsFunction", "EnrollmentsFunction", "TracksFunction", "PlansFunction"),
 )
 """The functions that students' pages call and that read CONSUMER_REGION."""
-ALIASED = frozenset({"RequestRefundFunction", "PaymentStatusFunction"})
+ALIASED = frozenset({"RequestRefundFunction", "PaymentStatusFunction", "PlansFunction"})
 
 
 @contextmanager

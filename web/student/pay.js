@@ -155,8 +155,12 @@ export async function payWithCheckout(track, { code, invoice, terms }, signal) {
   return leaveForCheckout(session, signal);
 }
 
-/** The method that a SetupIntent has set up, after the student has come back from their bank; undefined if it failed. */
+/**
+ * The method that a SetupIntent has set up, after the student has come back from their bank. Throws PaymentDeclined if the
+ * bank refused it, with an empty message if Stripe does not say why.
+ */
 export async function setUpInStripe(stripe, clientSecret) {
   const { setupIntent } = await stripe.retrieveSetupIntent(clientSecret);
-  return setupIntent?.status === "succeeded" ? setupIntent.payment_method : undefined;
+  if (setupIntent?.status === "succeeded") return setupIntent.payment_method;
+  throw new PaymentDeclined(setupIntent?.last_setup_error?.message ?? "");
 }

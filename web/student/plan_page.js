@@ -16,8 +16,11 @@ const words = texts.plan_page;
 const CHARGED = ["ACTIVE", "LATE"];
 const SHOWN_OF_ENDLESS = 4;
 
-/** Show a plan. `context` has the `catalog` and the plan's `title`. Actions show it again with what they changed. */
-export async function planPage(context, plan, message) {
+/**
+ * Show a plan. `context` has the `catalog` and the plan's `title`. `message` says what the student has just done, `problem`
+ * why it failed. Actions show the plan again with what they changed.
+ */
+export async function planPage(context, plan, message, problem) {
   const { main, catalog, title } = context;
   const [first, methods] = await Promise.all([api.readFirstPayment(plan), api.listSavedMethodsIfAvailable()]);
   const onDone = async (updated, text) => {
@@ -34,6 +37,7 @@ export async function planPage(context, plan, message) {
     main,
     words.title(title),
     message && note("good", h("p", {}, message)),
+    problem && note("bad", h("p", {}, problem)),
     first && withdrawalNote(first),
     first && refundRequestNote(first),
     h(

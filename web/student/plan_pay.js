@@ -4,14 +4,16 @@ import { announce, h, note, show } from "../shared/dom.js";
 import { money } from "../shared/format.js";
 import * as api from "./api.js";
 import { followPayment } from "./confirmation.js";
-import { PaymentDeclined, payPlanOnPage, setUpMethod } from "./pay.js";
+import { PaymentDeclined, payPlanOnPage, setUpInStripe, setUpMethod } from "./pay.js";
 import { planForm } from "./plan_form.js";
+import { planPage } from "./plan_page.js";
 import { loadStripe, StripeNotLoaded } from "./stripe.js";
 import { texts } from "./text.js";
 import { waysToPay } from "./ways.js";
 
 const words = texts.plan_pay;
 const LATER = { mode: "payment", usage: null, checkout: false }; // as the intent; the confirmation says that it is kept
+const UNPAID = ["CREATED", "FAILED"];
 const SETUP = { mode: "setup", usage: "off_session", checkout: false };
 
 const payable = (plan, what) => (plan.payable ? plan[what] : undefined);
@@ -37,8 +39,7 @@ export async function payPlanView(context, plan, what, problem) {
       const paymentId = await payPlanOnPage(stripe, plan.plan_id, what, { keep, ...choice }, signal);
       const payment = await followPayment(context, { title, track: plan.track }, paymentId);
       if (!payment) return;
-      const reason = payment.failure?.message ?? words.failed;
-      await payPlanView(context, await api.getPlan(plan.plan_id), what, words.not_charged(reason));
+      await payPlanView(context, await api.getPlan(plan.plan_id), what, whyNotCharged(payment));
     }),
   );
   return show(
@@ -50,8 +51,37 @@ export async function payPlanView(context, plan, what, problem) {
   );
 }
 
+const whyNotCharged = ({ failure }) => words.not_charged(failure?.message ?? words.failed);
+
+/** Show the plan after its student has come back from the bank that had to confirm a payment. */
+export async function paidAtBank(context, { plan_id: id, currency }, intentId) {
+  const payment = await api.getPayment(intentId); // which the API syncs, so the plan is read after it
+  const plan = await api.getPlan(id);
+  const { status, amount } = payment;
+  if (status === "SUCCEEDED") await showResult(context, plan, texts.confirmation.received_part(money(amount, currency), context.title));
+  else await planPage(context, plan, undefined, UNPAID.includes(status) && whyNotCharged(payment));
+}
+
+/** The same for the bank that had to confirm a payment method. If it refused, the student can choose another one. */
+export async function setUpAtBank(context, plan, clientSecret) {
+  const { plan_id: id } = plan;
+  try {
+    const method = await setUpInStripe(await loadStripe(context.config), clientSecret);
+    await showResult(context, await api.choosePlanMethod(id, method), words.method_chosen);
+  } catch (error) {
+    if (!(error instanceof PaymentDeclined)) throw error;
+    history.replaceState(null, "", `#/plans/${id}/method`);
+    await chooseMethodView(context, plan, undefined, error.message || words.not_confirmed);
+  }
+}
+
+async function showResult(context, plan, text) {
+  await planPage(context, plan, text);
+  announce(text);
+}
+
 /** The view `#/plans/pln_1/method`: choose the payment method of the later installments, and confirm it with its bank. */
-export async function chooseMethodView(context, plan) {
+export async function chooseMethodView(context, plan, _, problem) {
   const { main, config, signal, title } = context;
   const { plan_id: id, currency } = plan;
   const form = planForm({
@@ -63,14 +93,15 @@ export async function chooseMethodView(context, plan) {
   form.onSubmit((choice) =>
     attempt(context, form, async () => {
       const method = await setUpMethod(await loadStripe(config), id, choice, signal);
-      await api.choosePlanMethod(id, method);
-      location.assign(`#/plans/${id}`);
-      announce(words.method_chosen);
+      const updated = await api.choosePlanMethod(id, method);
+      history.pushState(null, "", `#/plans/${id}`);
+      await showResult(context, updated, words.method_chosen);
     }),
   );
   show(
     main,
     words.method_title(title),
+    problem && note("bad", h("p", {}, problem)),
     h("p", { class: "lead" }, words.method_lead),
     h("div", { class: "panel narrow" }, form.element),
     backLink(plan),

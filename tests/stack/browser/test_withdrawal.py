@@ -12,6 +12,7 @@ from tests.stack.browser.student import Student, size_by_seed
 from tests.stack.browser.test_student_states import open_view, paid
 from tests.stack.conftest import Running
 from tests.stack.function_settings import REGION_FUNCTIONS, changed
+from tests.stack.test_plans import started
 
 WITHDRAW = re.compile("^Withdraw from contract here")
 LOST = "Your progress is saved in case you come back."
@@ -19,7 +20,7 @@ LOST = "Your progress is saved in case you come back."
 
 @pytest.fixture(scope="module", autouse=True)
 def _in_the_eu(running: Running) -> Iterator[None]:
-    with changed(running, REGION_FUNCTIONS, CONSUMER_REGION="EU"):
+    with changed(running, REGION_FUNCTIONS, CONSUMER_REGION="EU", PLAN_REGIONS="EU"):
         yield
 
 
@@ -28,8 +29,8 @@ def size(request: pytest.FixtureRequest) -> str:
     return size_by_seed(request.node.nodeid)
 
 
-def open_declaration(student: Student) -> Locator:
-    open_view(student, "#/payments", "Payments")
+def open_declaration(student: Student, address: str = "#/payments", heading: str = "Payments") -> Locator:
+    open_view(student, address, heading)
     button = student.main.get_by_role("button", name=WITHDRAW)
     button.focus()
     student.page.keyboard.press("Enter")
@@ -79,7 +80,8 @@ def test_a_student_withdraws_in_two_steps_with_the_keyboard_alone(student: Stude
     student.running.until(acknowledged, "the acknowledgement was sent")
 
 
-def test_the_declaration_fits_a_narrow_screen_and_shows_why_it_is_refused(student: Student) -> None:
+def test_the_declarations_fit_a_narrow_screen_and_one_about_a_plan_ends_it(student: Student) -> None:
+    """The one about a payment is refused, because staff have refunded it in the meantime."""
     payment = paid(student)
     student.page.set_viewport_size({"width": 320, "height": 640})
     dialog = open_declaration(student)
@@ -91,6 +93,17 @@ def test_the_declaration_fits_a_narrow_screen_and_shows_why_it_is_refused(studen
     dialog.get_by_label("Your name").fill("Ada Lovelace")
     dialog.get_by_role("button", name="Confirm withdrawal").click()
     expect(dialog.get_by_role("alert")).to_contain_text("already been refunded")
+    student.expect_accessible()
+
+    plan = started(student.running, student.token, "FSD")["plan_id"]
+    dialog = open_declaration(student, f"#/plans/{plan}", "Payment plan: Full-Stack Developer")
+    for text in ("Full-Stack Developer", plan, "$149.75", f"{student.sub}@example.org", LOST):
+        expect(dialog).to_contain_text(text)
+    student.expect_accessible()
+    dialog.get_by_label("Your name").fill("Ada Lovelace")
+    dialog.get_by_role("button", name="Confirm withdrawal").click()
+    student.expect_text("We received your withdrawal. The plan has ended.")
+    student.expect_text("You withdrew from this contract on")
     student.expect_accessible()
 
 

@@ -503,6 +503,7 @@ export default {
     use: "Use this payment method",
     saving: "Saving…",
     method_chosen: "Your payment method is saved. We’ll charge the later payments to it.",
+    not_confirmed: "Your bank has not confirmed this payment method. Try again, or choose another one.",
   },
   plan_schedule: {
     name: "Payments of the plan",
@@ -586,7 +587,6 @@ export default {
     not_found: "Payment plan not found",
     not_found_why: "Your account has no such payment plan. You may be signed in with another email address.",
     all: "My payments",
-    method_chosen: "Your payment method is saved. The later payments are charged to it.",
   },
   promotion_code: {
     add: "Add promotion code",
