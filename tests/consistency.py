@@ -200,9 +200,10 @@ def audit_violations(payment: Payment, trail: list[dict[str, Any]]) -> list[str]
     for record in trail:
         transition = record["transition"]
         if "status" in transition:
-            if transition["status"]["from"] != status:
+            before, after = transition["status"]["from"], transition["status"]["to"]
+            if before != status or before == after:
                 violations.append(f"{name}: {transition['status']} follows the status {status}")
-            status = transition["status"]["to"]
+            status = after
         sums.update({amount: transition.get(amount, 0) for amount in ("settled", "refunded", "lost")})
     stored = {"settled": _settled(payment), "refunded": payments.refunded_amount(payment.facts)}
     stored["lost"] = payments.lost_amount(payment.facts)

@@ -14,6 +14,7 @@ from tests.stack.test_events import make_replay
 from tests.stack.test_fan_out import client, resource
 from tuition.core import payment as payment_rules
 from tuition.core import rollups
+from tuition.core.payment import Payment
 from tuition.storage import mapping
 
 
@@ -107,14 +108,19 @@ def totals(running: Running) -> dict[str, int]:
     return {name: of_usd[0][name] if of_usd else 0 for name in names}
 
 
-def books(running: Running, payment_ids: set[str]) -> dict[str, int]:
-    """Return the same figures of some payments, from the payments themselves: other tests forge some."""
+def stored_payments(running: Running) -> dict[str, Payment]:
+    """Return all payments of the table by id."""
     table = resource(running, "PaymentsTable")
     pages = client(running, "dynamodb").get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
-    payments = [mapping.payment_from_raw(item) for page in pages for item in page["Items"]]
+    payments = (mapping.payment_from_raw(item) for page in pages for item in page["Items"])
+    return {payment.payment_id: payment for payment in payments}
+
+
+def books(running: Running, payment_ids: set[str] | None = None) -> dict[str, int]:
+    """Return the same figures from the payments themselves: of some, because other tests forge some, or of all."""
     sums = dict.fromkeys(("payments", "created", "settled", "refunded", "lost"), 0)
-    for payment in payments:
-        if payment.payment_id in payment_ids:
+    for payment in stored_payments(running).values():
+        if payment_ids is None or payment.payment_id in payment_ids:
             amounts = {
                 "payments": 1,
                 "created": payment.price.amount,

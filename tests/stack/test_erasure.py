@@ -5,7 +5,7 @@ import json
 import re
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -40,6 +40,8 @@ class Life:
     lost_customer: str
     method: str
     texts: list[str]
+    versions: dict[tuple[str, ...], bytes] = field(default_factory=dict)
+    """Of the objects in buckets, as the first search for the traces read them: a version never changes."""
 
 
 def live(running: Running, sub: str) -> Life:
@@ -156,13 +158,13 @@ def is_erased(running: Running, life: Life) -> bool:
     return bool(erasure and erasure["state"] == "erased")
 
 
-def places(running: Running) -> Iterator[tuple[str, str]]:
+def places(running: Running, life: Life) -> Iterator[tuple[str, str]]:
     """Yield everything that the stack keeps: the place, and the content as text."""
     for logical in NAMES:
         for item in left_behind.items(running.stack, resource(running, logical)):
             yield logical, json.dumps(item, ensure_ascii=False)
     for logical in left_behind.BUCKETS:
-        for key, body in versions(running, resource(running, logical)):
+        for key, body in versions(running, resource(running, logical), life.versions):
             yield f"{logical}/{key}", key + text_of(body)
     for line in running.log_lines():
         yield "a log", line
@@ -172,13 +174,16 @@ def places(running: Running) -> Iterator[tuple[str, str]]:
             yield logical, message["Body"]
 
 
-def versions(running: Running, bucket: str) -> Iterator[tuple[str, bytes]]:
-    """Yield every version of every object of a bucket."""
+def versions(running: Running, bucket: str, known: dict[tuple[str, ...], bytes]) -> Iterator[tuple[str, bytes]]:
+    """Yield every version of every object of a bucket. `known` has the versions that were read before."""
     s3 = aws(running, "s3")
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
         for one in page.get("Versions", ()):
-            version = {} if one["VersionId"] == "null" else {"VersionId": one["VersionId"]}
-            yield one["Key"], s3.get_object(Bucket=bucket, Key=one["Key"], **version)["Body"].read()
+            identity = (bucket, one["Key"], one["VersionId"], one["ETag"])
+            if identity not in known:
+                version = {} if one["VersionId"] == "null" else {"VersionId": one["VersionId"]}
+                known[identity] = s3.get_object(Bucket=bucket, Key=one["Key"], **version)["Body"].read()
+            yield one["Key"], known[identity]
 
 
 def text_of(body: bytes) -> str:
@@ -202,7 +207,7 @@ def left_of(running: Running, life: Life) -> set[str]:
     """Return where the stack still has something that leads to the person."""
     until_queues_are_empty(running)
     left = set()
-    for place, text in places(running):
+    for place, text in places(running, life):
         is_own = life.sub in text or any(one in text for one in life.payment_ids)
         if any(one in text for one in life.texts) or (is_own and DIGITS.search(text)):
             left.add(place)

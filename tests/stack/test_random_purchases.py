@@ -13,7 +13,7 @@ import pytest
 from tests.seeds import first_seed
 from tests.stack import checkers, commands
 from tests.stack.conftest import Running
-from tests.stack.test_analytics import books, count_earlier_tests, totals, until_counted
+from tests.stack.test_analytics import books, count_earlier_tests, stored_payments, totals, until_counted
 
 Figure = Callable[[str, object], None]
 METHODS = (
@@ -139,22 +139,21 @@ def run_history(running: Running, seed: int, students: int, actions: int) -> int
     running.until_delivered()
     reconcile_now(running)
     payments = checkers.check(running)
-    before = {name: payment.version for name, payment in checkers.read(running).payments.items()}
+    before = versions(running)
     reconcile_now(running)
-    after = checkers.read(running)
-    changed = {name for name, payment in after.payments.items() if payment.version != before[name]}
-    assert not changed, [after.records[name][before[name] :] for name in changed]
+    changed = {name: before[name] for name, version in versions(running).items() if version != before[name]}
+    assert not changed, [checkers.read(running).records[name][version:] for name, version in changed.items()]
     return payments
+
+
+def versions(running: Running) -> dict[str, int]:
+    """Return the version of each payment."""
+    return {name: payment.version for name, payment in stored_payments(running).items()}
 
 
 def reconcile_now(running: Running) -> None:
     result = commands.run(running, "reconcile")
     assert result.returncode == 0, result.stdout + result.stderr
-
-
-def sums(running: Running) -> dict[str, int]:
-    """Return the sums of all payments, from the payments themselves."""
-    return books(running, set(checkers.read(running).payments))
 
 
 def check_figures(running: Running, figures: dict[str, int], payments: dict[str, int]) -> None:
@@ -164,7 +163,7 @@ def check_figures(running: Running, figures: dict[str, int], payments: dict[str,
     tests too.
     """
     until_counted(running)
-    after, now = totals(running), sums(running)
+    after, now = totals(running), books(running)
     assert after == {name: figures[name] + now[name] - payments[name] for name in figures}
     report = commands.run(running, "recount")
     assert report.returncode == 0, report.stdout + report.stderr
@@ -174,7 +173,7 @@ def check_figures(running: Running, figures: dict[str, int], payments: dict[str,
 def search(running: Running, histories: int, students: int, actions: int, record_property: Figure) -> None:
     before = count_deliveries(running)
     count_earlier_tests(running)
-    figures, payments = totals(running), sums(running)
+    figures, payments = totals(running), books(running)
     for seed in range(first_seed(), first_seed() + histories):
         print(f"TUITION_SEED={seed}: {students} students, {actions} actions")
         run_history(running, seed, students, actions)

@@ -17,8 +17,9 @@ from tests.stack.test_stories import charge_day, deliver
 DECLINED = "pm_card_chargeDeclined"
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _check_invariants(running: Running) -> Iterator[None]:
+    """Check after all tests of this file, because the hourly run and a check read everything."""
     yield
     assert commands.run(running, "reconcile").returncode == 0
     checkers.check(running)
