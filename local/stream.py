@@ -2,9 +2,9 @@
 
 MiniStack loses a record that a partial batch response names, together with all records behind it in the batch, and
 keeps no failed record in S3. These readers do both as Lambda does, with the settings of the template's mappings: the
-filter, tries, halves and the greatest age. They wait between tries, but for shorter times: so a bus or a table that is
-out of reach for a second loses nothing, and a poison record costs three seconds. They check an age before the first try
-only.
+filter, the window in which a batch is collected, tries, halves and the greatest age. They collect a batch for a tenth
+of the window. They wait between tries, but for shorter times: so a bus or a table that is out of reach for a second
+loses nothing, and a poison record costs three seconds. They check an age before the first try only.
 
 Source: https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-eventsourcemapping.html
 """
@@ -24,6 +24,8 @@ from local.ministack import MiniStack
 
 POLL_SECONDS = 0.05
 """Between two reads. A read without records takes two seconds, because MiniStack waits for them."""
+WINDOW_SHARE = 0.1
+"""The part of a mapping's batching window for which a batch is collected here."""
 ERROR_SECONDS = 0.5
 STOP_SECONDS = 5
 FIRST_WAIT_SECONDS = 0.05
@@ -153,9 +155,13 @@ class StreamReader:
         return str(response["ShardIterator"])
 
     def _deliver_page(self, iterator: str) -> str | None:
-        page = self._streams.get_records(ShardIterator=iterator, Limit=self._mapping["BatchSize"])
-        records = [{**record, "eventSourceARN": self._arn} for record in page["Records"]]
-        if records:
+        """Wait for a record, collect others for the mapping's window, and deliver them. Return the next iterator."""
+        page = self._streams.get_records(ShardIterator=iterator, Limit=1)
+        if page["Records"]:
+            if self._stopped.wait(self._mapping["MaximumBatchingWindowInSeconds"] * WINDOW_SHARE):
+                raise Stopped
+            page = self._streams.get_records(ShardIterator=iterator, Limit=self._mapping["BatchSize"])
+            records = [{**record, "eventSourceARN": self._arn} for record in page["Records"]]
             self._deliver(passing(records, self._mapping))
             self._last = _sequence_number(records[-1])
         following: str | None = page.get("NextShardIterator")

@@ -1,5 +1,6 @@
 """The local delivery of a stream: tries, halves and failures as Lambda has them."""
 
+import json
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -91,14 +92,23 @@ def test_a_reader_that_is_stopped_makes_no_further_try_and_fails_no_record() -> 
 
 
 class Aws:
-    """The calls of a reader, with one record in the stream and a function that fails for some tries."""
+    """The calls of a reader, with a function that fails for some tries.
 
-    def __init__(self, failing_tries: int) -> None:
+    The stream has one record. The others come once it was read.
+    """
+
+    def __init__(self, failing_tries: int = 0, records: int = 1) -> None:
         self.failing_tries = failing_tries
+        self.expected_records = records
         self.tries = 0
-        change = {"SequenceNumber": "1", "ApproximateCreationDateTime": datetime.now(UTC)}
-        self.records = [{"eventName": "INSERT", "dynamodb": change}]
+        self.records: list[Any] = []
+        self.batches: list[int] = []
         self.stored: list[Any] = []
+        self._add_record()
+
+    def _add_record(self) -> None:
+        change = {"SequenceNumber": str(len(self.records)), "ApproximateCreationDateTime": datetime.now(UTC)}
+        self.records.append({"eventName": "INSERT", "dynamodb": change})
 
     def client(self, name: str) -> Any:
         return self
@@ -110,14 +120,18 @@ class Aws:
         return {"StreamDescription": {"Shards": [{"ShardId": "1"}]}}
 
     def get_shard_iterator(self, **_: Any) -> Any:
-        return {"ShardIterator": "first"}
+        return {"ShardIterator": "0"}
 
-    def get_records(self, **_: Any) -> Any:
-        records, self.records = self.records, []
-        return {"Records": records, "NextShardIterator": "next"}
+    def get_records(self, *, ShardIterator: str, Limit: int) -> Any:
+        start = int(ShardIterator)
+        records = self.records[start : start + Limit]
+        while len(self.records) < self.expected_records:
+            self._add_record()
+        return {"Records": records, "NextShardIterator": str(start + len(records))}
 
-    def invoke(self, **_: Any) -> Any:
+    def invoke(self, *, Payload: bytes, **_: Any) -> Any:
         self.tries += 1
+        self.batches.append(len(json.loads(Payload)["Records"]))
         error = {"FunctionError": "Unhandled"} if self.tries <= self.failing_tries else {}
         return {"Payload": BytesIO(b"{}"), **error}
 
@@ -131,6 +145,7 @@ def reader_of(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> stream.StreamReader:
     mapping = {
         "FunctionName": {"Ref": "PublishFunction"},
         "BatchSize": 100,
+        "MaximumBatchingWindowInSeconds": 0,
         "MaximumRetryAttempts": 8,
         "MaximumRecordAgeInSeconds": 21600,
         "BisectBatchOnFunctionError": True,
@@ -145,6 +160,14 @@ def wait_for_tries(aws: Aws, number: int) -> None:
     while aws.tries < number and time.monotonic() < deadline:
         time.sleep(0.01)
     assert aws.tries >= number
+
+
+def test_records_that_come_within_the_window_are_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    aws = Aws(records=3)
+    reader = reader_of(aws, monkeypatch)
+    wait_for_tries(aws, 1)
+    reader.stop()
+    assert aws.batches == [3]
 
 
 def test_a_function_that_fails_for_a_moment_loses_no_record(monkeypatch: pytest.MonkeyPatch) -> None:
