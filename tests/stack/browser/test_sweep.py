@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
 
 from tests.stack.browser import screens
 from tests.stack.browser.screens import Screen
@@ -33,11 +33,47 @@ def _no_violation_of_the_policy(running: Running) -> Iterator[None]:
     assert running.http.get(f"{running.ready['api']}/_local/csp").json() == []
 
 
+class Windows:
+    """The windows of the people who open views. One person's views on the same screens share a cache, as in a browser.
+
+    So only the first of these views loads the scripts, and each one starts in a new window.
+    """
+
+    def __init__(self, browser: Browser, people: People) -> None:
+        self._browser, self._people = browser, people
+        self._contexts: dict[tuple[str, Screen], BrowserContext] = {}
+
+    def new_page(self, who: str, screen: Screen) -> Page:
+        """Open a window of a person, who is signed in."""
+        context = self._contexts.get((who, screen))
+        if context is None:
+            context = self._contexts[who, screen] = self._browser.new_context(
+                viewport={"width": screen.width, "height": screen.height},
+                base_url=self._people.running.ready["api"],
+                color_scheme=screen.scheme,
+                has_touch=screen.name == "phone",
+                locale="en-US",
+                timezone_id="America/New_York",
+            )
+            context.add_init_script(screens.OBSERVE_SHIFTS)
+            if who:
+                context.add_init_script(f"sessionStorage.setItem('tuition.token', '{self._people.token(who)}')")
+        return context.new_page()
+
+    def close(self) -> None:
+        for context in self._contexts.values():
+            context.close()
+
+
+@pytest.fixture(scope="module")
+def windows(browser: Browser, people: People) -> Iterator[Windows]:
+    windows = Windows(browser, people)
+    yield windows
+    windows.close()
+
+
 def open_view(page: Page, view: View, people: People) -> None:
     """Open a view, wait until it has loaded, and do what its person does there."""
-    if view.who:
-        page.add_init_script(f"sessionStorage.setItem('tuition.token', '{people.token(view.who)}')")
-    page.add_init_script(screens.OBSERVE_SHIFTS)
     under_way: set[Request] = set()
     page.on("request", lambda request: under_way.add(request))
     page.on("requestfinished", lambda request: under_way.discard(request))
@@ -53,26 +89,18 @@ def open_view(page: Page, view: View, people: People) -> None:
         frame.wait_for_load_state()
 
 
-def sweep(browser: Browser, people: People, view: View, sizes: Sequence[Screen]) -> list[str]:
+def sweep(windows: Windows, people: People, view: View, sizes: Sequence[Screen]) -> list[str]:
     """Return what is wrong with a view. It is loaded on the first screen, and then shown on the others."""
-    first = sizes[0]
-    context = browser.new_context(
-        viewport={"width": first.width, "height": first.height},
-        base_url=people.running.ready["api"],
-        color_scheme=first.scheme,
-        has_touch=first.name == "phone",
-        locale="en-US",
-        timezone_id="America/New_York",
-    )
     messages: list[str] = []
 
     def on_console(message: ConsoleMessage) -> None:
         if message.type in ("error", "warning") and "status of 404" not in message.text:
             messages.append(f"console: {message.text}")
 
-    context.on("console", on_console)
-    context.on("weberror", lambda error: messages.append(f"error: {error.error}"))
-    page = context.new_page()
+    first = sizes[0]
+    page = windows.new_page(view.who, first)
+    page.on("console", on_console)
+    page.on("pageerror", lambda error: messages.append(f"error: {error}"))
     try:
         open_view(page, view, people)
         problems = [f"{first}: {problem}" for problem in [*screens.shifts(page), *screens.problems(page)]]
@@ -81,7 +109,7 @@ def sweep(browser: Browser, people: People, view: View, sizes: Sequence[Screen])
             page.emulate_media(color_scheme=screen.scheme)
             problems += [f"{screen}: {problem}" for problem in screens.problems(page)]
     finally:
-        context.close()
+        page.close()
     return problems + messages
 
 
@@ -100,11 +128,11 @@ def test_the_list_of_views_has_every_address_of_both_apps() -> None:
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
-def test_a_view_fits_a_third_of_the_screens(browser: Browser, people: People, view: View) -> None:
-    assert sweep(browser, people, view, screens.third_of(view.name)) == []
+def test_a_view_fits_a_third_of_the_screens(windows: Windows, people: People, view: View) -> None:
+    assert sweep(windows, people, view, screens.third_of(view.name)) == []
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
-def test_a_view_fits_every_screen_when_it_is_loaded_there(browser: Browser, people: People, view: View) -> None:
-    assert [problem for screen in screens.ALL for problem in sweep(browser, people, view, [screen])] == []
+def test_a_view_fits_every_screen_when_it_is_loaded_there(windows: Windows, people: People, view: View) -> None:
+    assert [problem for screen in screens.ALL for problem in sweep(windows, people, view, [screen])] == []
