@@ -22,7 +22,7 @@ from api_schema.payments import RefundRequest
 from api_schema.students import SoldTrack, TermsVersion
 from tuition.core import payment
 from tuition.core.offers import Every
-from tuition.core.plan import CloseReason, Status
+from tuition.core.plan import CloseReason, Status, StoppedBy
 from tuition.core.plan_attempts import WhyNone
 from tuition.core.plan_decisions import What
 from tuition.core.plan_installments import State
@@ -206,6 +206,15 @@ class Plan:
     can_cancel: bool
     can_resume: bool
     close_reason: Annotated[CloseReason | None, About("Why it is `CLOSED`.", examples=[None])]
+    stopped_by: Annotated[
+        StoppedBy | None,
+        About(
+            "What stops all charges without the student: staff have revoked the access or paused the plan, a dispute is"
+            " open, money was refunded without a decision, an amount differs, a refund request waits for staff, or the"
+            " membership was canceled. Null if nothing does.",
+            examples=[None],
+        ),
+    ]
     access_until: Annotated[Day | None, About("The last day of access if nothing more is paid, if it is known.")]
     closes_on: Annotated[Day | None, About("The day on which it is `CLOSED` if nothing more is paid, if it is known.")]
     rules: PlanRules

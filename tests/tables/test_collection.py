@@ -195,6 +195,7 @@ def test_money_that_goes_back_stops_the_charges(tuition: Harness, student: Stude
     tuition.at_stripe("POST", f"/_sim/{change}s", payment_intent=of_plan["payment_intent_id"])
     tuition.advance_stripe(3)
     tuition.deliver_all()
+    assert read(tuition, student, of_plan["plan_id"])["stopped_by"] == change
     pass_days(tuition, 10)
     assert charges(tuition, of_plan) == []
 

@@ -404,11 +404,13 @@ def test_revoked_access_stops_charges_and_restored_access_announces_again() -> N
     story = running(until="2026-02-25")
     story.decide("revoke")
     assert (story.plan.grants_access, story.plan.enrollment) == (False, "WITHDRAWN")
+    assert story.plan.stopped_by == "revoked_access"
     story.until("2026-03-10")
     assert not story.charges
     story.decide("restore")
     story.until("2026-03-18")
     assert (story.plan.grants_access, [charge[0] for charge in story.charges]) == (True, ["2026-03-18"])
+    assert story.plan.stopped_by is None
 
 
 # --- memberships ---

@@ -114,6 +114,16 @@ const REFUSALS = {
   tried_today: "Staff have charged this plan today. They can charge it again tomorrow.",
 };
 
+/** What stops every charge without the student, by `stopped_by` in the API. */
+const STOPPED = {
+  revoked_access: "Nothing is announced or charged while access is revoked.",
+  pause: "Nothing is announced or charged until staff resume the plan.",
+  dispute: "Nothing is announced or charged until the bank decides the dispute.",
+  refund: "Nothing is announced or charged until staff continue or close the plan after the refund.",
+  amount_differs: "Nothing is announced or charged until staff decide about a payment of another amount.",
+  refund_request: "Nothing is announced or charged until staff decide about the refund request.",
+};
+
 /** The next events of the plan, unless a payment or a decision comes first. */
 function Ahead({ details }) {
   const { plan, boundaries, collect_refusal: refusal } = details;
@@ -122,7 +132,7 @@ function Ahead({ details }) {
   return html`<section class="panel"><h2>What happens next</h2><ul class="plain">
     ${attempt && html`<li>From <${Time} at=${attempt} />: installment ${plan.next.seqs.join(", ")} is charged</li>`}
     ${boundaries.map(({ day, name, seq }) => html`<li key=${name}>${day}: ${BOUNDARIES[name](seq)}</li>`)}
-    ${refusal && !(attempt && refusal === "not_announced") && html`<li>${REFUSALS[refusal]}</li>`}
+    ${refusal && !(attempt && refusal === "not_announced") && html`<li>${STOPPED[plan.stopped_by] ?? REFUSALS[refusal]}</li>`}
   </ul></section>`;
 }
 

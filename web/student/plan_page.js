@@ -6,7 +6,7 @@ import * as api from "./api.js";
 import { describe } from "./payment_state.js";
 import { endings } from "./plan_cancel.js";
 import { scheduleStrip } from "./plan_schedule.js";
-import { describePlan, duePayment, isCurrent, isProcessing } from "./plan_state.js";
+import { describePlan, duePayment, isCurrent, isProcessing, isRevoked } from "./plan_state.js";
 import { refundRequestNote, withdrawRequest } from "./refund.js";
 import { contactLink } from "./school_links.js";
 import { texts } from "./text.js";
@@ -82,7 +82,7 @@ const payLink = ({ plan_id: id }, what, text, look = "") => h("a", { class: `but
 /** The payments that are possible before they are due: the next one, and the rest. */
 function otherPayments(plan) {
   const { payable, next, due, rest, currency } = plan;
-  if (!payable) return undefined;
+  if (!payable || isRevoked(plan)) return undefined;
   const main = duePayment(plan)?.what;
   const links = [
     next && !due && main !== "next" && payLink(plan, "next", words.pay_next(money(next.amount, currency)), "quiet"),
@@ -105,10 +105,12 @@ function sums({ total, received, refunded, outstanding, schedule, currency }) {
 
 /** The dates ahead: the charge with its announcement, what follows if it fails, and how the plan ends. */
 function whatHappens(plan, catalog, methods) {
-  const { status, next, currency, total, cancel_at: endsOn, payment_method: method, rules } = plan;
+  const { status, next, currency, total, cancel_at: endsOn, payment_method: method, rules, stopped_by: stop } = plan;
   const isEndless = total === null;
   const lines = [];
-  if (CHARGED.includes(status) && next?.due && !endsOn) {
+  if (isRevoked(plan)) return undefined;
+  if (CHARGED.includes(status) && next?.due && stop) lines.push(words.no_charge);
+  else if (CHARGED.includes(status) && next?.due) {
     const kept = methods.find(({ id }) => id === method?.id) ?? method;
     const how = kept?.type ? words.charge_to(methodName(kept)) : words.charge;
     if (status === "ACTIVE" && !next.needs_you) lines.push(words.notice(rules.notice_days));

@@ -4,6 +4,7 @@ import { texts } from "./text.js";
 
 const words = texts.plan_state;
 
+const HELD = ["ACTIVE", "LATE", "SUSPENDED", "PAUSED", "COMPLETE"];
 const joined = (...sentences) => sentences.filter(Boolean).join(" ") || undefined;
 
 /** Whether the plan keeps its student from buying the same again: it is open, runs, or its rest can still be paid. */
@@ -12,9 +13,12 @@ export const isCurrent = ({ status, payable }) =>
 
 export const isProcessing = ({ schedule }) => schedule.some(({ state }) => state === "processing");
 
+/** Whether staff have ended the access: a payment would not give it back. */
+export const isRevoked = ({ stopped_by: stop }) => stop === "revoked_access";
+
 /** The payment that the student should make now: `{what, amount}`; undefined if nothing is due. */
-export function duePayment({ status, payable, due, next, rest }) {
-  if (!payable) return undefined;
+export function duePayment({ status, payable, due, next, rest, ...plan }) {
+  if (!payable || isRevoked(plan)) return undefined;
   if (due) return { what: "due", amount: due.amount };
   if (status === "CLOSED" && rest) return { what: "rest", amount: rest.amount };
   return ["LATE", "SUSPENDED"].includes(status) && next ? { what: "next", amount: next.amount } : undefined;
@@ -30,6 +34,8 @@ export function describePlan(plan) {
   const due = duePayment(plan);
   const amount = due && money(due.amount, currency);
   const processing = isProcessing(plan) && words.processing_why;
+  const stopped = words.stopped_by[plan.stopped_by];
+  if (isRevoked(plan) && HELD.includes(status)) return { chip: ["bad", "lock", words.revoked], sentence: stopped };
   switch (status) {
     case "OPEN":
       return processing
@@ -37,12 +43,12 @@ export function describePlan(plan) {
         : { chip: ["", "clock", words.open], sentence: words.open_why };
     case "ACTIVE":
       if (endsOn) return { chip: ["", "clock", words.ending], sentence: words.ends_on(calendarDay(endsOn)) };
-      return { chip: ["good", "check", words.active], sentence: joined(processing, nextCharge(next, currency)) };
+      return { chip: ["good", "check", words.active], sentence: joined(processing, stopped ?? nextCharge(next, currency)) };
     case "LATE": {
       if (processing) return { chip: ["", "hourglass", words.processing], sentence: processing };
       const keep = accessUntil && words.keep_access(calendarDay(accessUntil));
       const is = amount && words.is_due(amount);
-      return { chip: ["bad", "alert", words.late], sentence: joined(is, needsYou(next), keep) };
+      return { chip: ["bad", "alert", words.late], sentence: joined(is, stopped ?? needsYou(next), keep) };
     }
     case "SUSPENDED":
       if (processing) return { chip: ["bad", "lock", words.suspended], sentence: joined(words.suspended_why, processing) };

@@ -150,6 +150,12 @@ def test_plans_are_announced_charged_declined_suspended_restored_and_end(
         months.until("COMPLETE")
         student.page.reload()
         student.expect_text("Paid in full")
+        staff.open_dialog("Revoke access…")
+        staff.dialog.get_by_label("Reason").fill("shared the account")
+        staff.dialog.get_by_role("button", name="Revoke access").click()
+        expect(staff.dialog).to_have_count(0)
+        student.page.reload()
+        student.expect_text("The school has ended the access from this plan, and nothing is charged.")
 
     expected = {"plan_begun", "plan_charge_announced", "plan_charged", "plan_charge_failed", "plan_suspended"}
     running.until(lambda: emails(running, sub) >= {*expected, "plan_complete"}, "the emails of the plan")

@@ -28,6 +28,7 @@ GRANTING: frozenset[Status] = frozenset({"ACTIVE", "LATE", "COMPLETE"})
 """The statuses that give access, unless staff have revoked it. A pause says itself whether it does."""
 
 CloseReason = Literal["gave_up", "lapsed", "ended", "staff"]
+StoppedBy = plan_schedule.Interruption | Literal["refund_request", "cancellation"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,10 +145,19 @@ class Plan(PlanBasis):
         return not (waits or any(part.open or part.refunding or part.requested for part in self.parts.values()))
 
     @property
+    def stopped_by(self) -> StoppedBy | None:
+        """What stops announcements and charges, whatever the status; None if nothing does."""
+        interruption = plan_schedule.interruption(self)
+        if interruption:
+            return interruption
+        if any(part.requested for part in self.parts.values()):
+            return "refund_request"
+        return "cancellation" if self.is_ending else None
+
+    @property
     def may_collect(self) -> bool:
-        """Whether nothing stops announcements and charges: no interruption, no end, and no refund that awaits staff."""
-        requested = any(part.requested for part in self.parts.values())
-        return not (self.is_ending or requested or plan_schedule.is_interrupted(self))
+        """Whether nothing stops announcements and charges."""
+        return self.stopped_by is None
 
     @property
     def charged_off_session(self) -> bool:

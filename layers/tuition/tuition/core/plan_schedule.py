@@ -15,6 +15,7 @@ from tuition.core.plan_basis import PlanBasis
 from tuition.core.plan_facts import Announced
 
 BoundaryName = Literal["due", "grace_over", "give_up", "period_end"]
+Interruption = Literal["revoked_access", "pause", "dispute", "refund", "amount_differs"]
 
 
 class Boundary(NamedTuple):
@@ -79,10 +80,17 @@ def interruptions(plan: PlanBasis) -> list[int]:
     return sorted(starts)
 
 
-def is_interrupted(plan: PlanBasis) -> bool:
-    """Whether an interruption has not ended."""
-    disputed = any(part.dispute == "open" for part in plan.parts.values())
-    return bool(plan.pause or plan.is_revoked or disputed or plan.unexplained_refunds or plan.differing)
+def interruption(plan: PlanBasis) -> Interruption | None:
+    """Return what interrupts a plan now; None if every interruption has ended."""
+    if plan.is_revoked:
+        return "revoked_access"
+    if plan.pause:
+        return "pause"
+    if any(part.dispute == "open" for part in plan.parts.values()):
+        return "dispute"
+    if plan.unexplained_refunds:
+        return "refund"
+    return "amount_differs" if plan.differing else None
 
 
 class Announcement(NamedTuple):

@@ -55,6 +55,7 @@ def student_json(plan: Plan) -> dict[str, Any]:
         "can_cancel": _can_cancel(plan),
         "can_resume": plan.is_canceled and plan.status in ("ACTIVE", "LATE", "PAUSED"),
         "close_reason": plan.close_reason,
+        "stopped_by": plan.stopped_by,
         "access_until": plan.access_until,
         "closes_on": _closes_on(plan),
         "rules": {name: getattr(plan.terms, name) for name in PlanRules._fields},
