@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from tests import plan_calls
 from tests.harness import Harness, Student
 from tests.tables.test_exports import ONE, ORDER, ExportFiles
 from tests.tables.test_exports import files as files
+from tests.tables.test_plans import member
 from tests.tables.test_received_amounts import buy_in_euro
 from tuition.core import payment as payments
 from tuition.core import timestamps
@@ -63,6 +65,9 @@ class Accountant:
             assert one["settled"] == sum(int(row["amount"]) for row in own if row["kind"] == "charge")
             assert one["net"] == one["settled"] + one["refunded"] + one["lost"] + one["fees"]
             assert one["balance_change"] == one["net"] + one["other"] + one["paid_out"]
+            by_plan = [part for part in summary["by_plan"] if part["currency"] == one["currency"]]
+            for name in ("settled", "refunded", "lost", "fees", "net"):
+                assert sum(part[name] for part in by_plan) == one[name]
         names = ("settled", "refunded", "lost", "fees", "net", "other", "paid_out", "balance_change")
         total = next((one for one in summary["totals"] if one["currency"] == currency), {})
         return {name: total.get(name, 0) for name in names}
@@ -155,6 +160,44 @@ def test_each_line_has_its_ids_and_its_amounts_as_integers_and_decimals(
     assert [charge[name] for name in names] == ["49900", "499.00", "1477", "14.77", "48423", "484.23"]
     taken = by_kind["dispute"]
     assert [taken[name] for name in names] == ["-44900", "-449.00", "1500", "15.00", "-46400", "-464.00"]
+
+
+def test_a_line_names_its_plan_and_installments_and_each_kind_of_plan_has_its_sums(
+    accountant: Accountant, tuition: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan_calls.offer_plans(monkeypatch.setattr)
+    student, other = someone("installments"), someone("member")
+    first = plan_calls.started(tuition, student)
+    payments_of_plan = [first]
+    for what in ("next", "rest"):
+        payments_of_plan.append(dict(plan_calls.pay(tuition, student, first["plan_id"], what).body))
+        tuition.pay(payments_of_plan[-1]["payment_intent_id"])
+        deliver(tuition)
+    bought(tuition, "outright")
+    membership = plan_calls.read(tuition, other, member(tuition, other))
+    refund(tuition, payments_of_plan[1], 1_000)
+    dispute(tuition, payments_of_plan[2], "lost")
+    deliver(tuition)
+    tuition.advance_time(60)  # the clock at Stripe is some seconds ahead
+    accountant.total()
+    summary, rows = accountant.make("statement")
+    fees = {amount: round(amount * 0.029) + 30 for amount in (12_475, 24_950, 4_900)}
+    assert {
+        one["plan_kind"]: (one["lines"], one["settled"], one["refunded"], one["lost"], one["fees"])
+        for one in summary["by_plan"]
+    } == {
+        None: (1, 49_900, 0, 0, -FEE),
+        "installments": (5, 49_900, -1_000, -24_950, -2 * fees[12_475] - fees[24_950] - DISPUTE_FEE),
+        "membership": (1, 4_900, 0, 0, -fees[4_900]),
+    }
+    shown = {(row["kind"], row["plan_id"], row["plan_kind"], row["covers"]) for row in rows}
+    assert shown == {
+        ("charge", "", "", ""),
+        ("charge", membership["plan_id"], "membership", "1"),
+        *(("charge", first["plan_id"], "installments", covers) for covers in ("1", "2", "3 4")),
+        ("refund", first["plan_id"], "installments", "2"),
+        ("dispute", first["plan_id"], "installments", "3 4"),
+    }
 
 
 @pytest.mark.parametrize(("second", "month"), [(59, "2026-10"), (60, "2026-11")])

@@ -10,7 +10,7 @@ from tuition.core.errors import EventUnusable, Unprocessable
 from tuition.core.facts import Dispute, Facts, Refund, Settled
 from tuition.core.money import Money
 from tuition.core.payment import Payment
-from tuition.core.statement import Line, Sum
+from tuition.core.statement import Line, PlanSum, Sum
 from tuition.views import statement as view
 
 AT = 1_793_534_399  # 2026-11-01T11:59:59Z
@@ -161,6 +161,29 @@ def test_the_totals_of_each_currency_add_up_to_all_lines() -> None:
     assert dollar.balance_change == sum(one.net for one in lines if one.currency == "usd")
 
 
+def test_the_sums_by_kind_of_plan_add_up_to_the_totals_of_payments() -> None:
+    of_plan = replace(PAYMENT, plan="pln_1", covers=(1, 2))
+    of_membership = replace(of_plan, track=None, membership="ALL")
+    lines = [
+        line(transaction("charge", 49_900, CHARGE, 1_477)),
+        line(transaction("charge", 49_900, CHARGE, 1_477), of_plan),
+        line(transaction("refund", -100, REFUND), of_plan),
+        line(transaction("adjustment", -49_900, DISPUTE, 1_500), of_membership),
+        line(transaction("charge", 700, {**CHARGE, "id": "ch_2"}, 50), None),
+        line(transaction("payout", -9, "po_1"), None),
+    ]
+    by_plan = statement.add_by_plan(statement.add_by_plan([], lines[3:]), lines[:3])
+    assert by_plan == [
+        PlanSum(None, "usd", 1, 49_900, 0, 0, -1_477, 48_423),
+        PlanSum("installments", "usd", 2, 49_900, -100, 0, -1_477, 48_323),
+        PlanSum("membership", "usd", 1, 0, 0, -49_900, -1_500, -51_400),
+    ]
+    (total,) = statement.totals(statement.add([], lines))
+    for name in ("settled", "refunded", "lost", "fees", "net"):
+        assert sum(getattr(one, name) for one in by_plan) == getattr(total, name)
+    assert (lines[1].plan_id, lines[1].covers, lines[1].to_json()["covers"]) == ("pln_1", (1, 2), [1, 2])
+
+
 def test_sums_are_the_same_in_any_order_and_in_any_batches() -> None:
     lines = [line(transaction("refund", -n, REFUND)) for n in range(1, 8)]
     lines += [line(transaction("charge", 49_900, CHARGE, 1_477))] * 3
@@ -213,4 +236,4 @@ def test_each_row_has_a_cell_for_each_column_and_money_without_floats() -> None:
     assert (cells["amount"], cells["amount_decimal"], cells["net_decimal"]) == (-7, "-7", "-10")
     assert not any(isinstance(cell, float) for cell in row)
     records = [{name: str(cell) for name, cell in cells.items()}] * 2_500
-    assert view.file_sums(records) == [Sum("other", "jpy", False, 2_500, -17_500, 7_500, -25_000)]
+    assert view.file_sums(records).sums == [Sum("other", "jpy", False, 2_500, -17_500, 7_500, -25_000)]

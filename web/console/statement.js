@@ -5,7 +5,7 @@ import { Button, Empty, ErrorMessage, Loading } from "./components.js";
 import { useExport } from "./exports.js";
 import { html, useRef, useState } from "./preact.js";
 import { changeQuery, routeTo } from "./route.js";
-import { Payouts, Sums, Totals, Unexplained } from "./statement_tables.js";
+import { Payouts, PlanSums, Sums, Totals, Unexplained } from "./statement_tables.js";
 
 const FIRST_MONTH = "2020-01";
 const isMonth = (text) => /^20[2-9]\d-(0[1-9]|1[0-2])$/.test(text);
@@ -103,7 +103,7 @@ function Done({ details, month, currency }) {
     ${period.month !== month && html`<p class="note warn">This file is of another month. Make the statement again.</p>`}
     <p class="screen-only"><a class="button" href=${url}>Download CSV</a></p>
     ${statement && html`<${Currencies} totals=${statement.totals} currency=${currency} />`}
-    ${statement && html`<${Totals} ...${statement} currency=${currency} /><${Sums} ...${statement} currency=${currency} />`}
+    ${statement && html`<${Totals} ...${statement} currency=${currency} /><${PlanSums} ...${statement} currency=${currency} /><${Sums} ...${statement} currency=${currency} />`}
     ${tieOut && html`<${Payouts} payouts=${tieOut.payouts} currency=${currency} />`}
     <${Unexplained} ...${period} currency=${currency} />`;
 }

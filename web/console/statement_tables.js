@@ -48,6 +48,22 @@ export function Totals({ totals, currency }) {
   )}</div>`;
 }
 
+const PLAN_KINDS = { installments: "Installments", membership: "Memberships" };
+const OF_PLANS = TOTALS.slice(0, 5);
+
+/** The amounts of payments by kind of plan, if the month has payments of plans. They add up to the totals. */
+export function PlanSums({ by_plan: sums, currency }) {
+  const shown = inCurrency(sums, currency);
+  if (!shown.some(({ plan_kind: kind }) => kind)) return null;
+  return html`<h3>By plan</h3><${Scroll} label="Sums by kind of plan"><table class="rows">
+    <thead><tr><th scope="col">Paid by</th><th scope="col" class="right">Lines</th>${OF_PLANS.map(([name, text]) => html`<th key=${name} scope="col" class="right">${text}</th>`)}</tr></thead>
+    <tbody>${shown.map(
+      (one) => html`<tr key=${`${one.currency} ${one.plan_kind}`}><th scope="row">${PLAN_KINDS[one.plan_kind] ?? "Payments without a plan"}</th><td class="right">${one.lines}</td>
+      ${OF_PLANS.map(([name]) => html`<td key=${name} class="right"><span class="sum">${moneyWithCode(one[name], one.currency)}</span></td>`)}</tr>`,
+    )}</tbody>
+  </table><//>`;
+}
+
 const SUM_COLUMNS = html`<th scope="col" class="right">Lines</th><th scope="col" class="right">Amount</th><th scope="col" class="right">Fee</th><th scope="col" class="right">Net</th>`;
 
 /** The cells of a sum. Its amounts and its currency are named in one place. */

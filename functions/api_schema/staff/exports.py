@@ -8,6 +8,7 @@ from api_schema.staff.fields import AnyTrack, Code, Flag
 from api_schema.staff.payment_list import FAILURE, METHOD, REFUNDED
 from tuition.core import statement as core_statement
 from tuition.core.payment import Status
+from tuition.core.refs import PlanKind
 from tuition.core.refund_request import State
 from tuition.core.stripe_json import MAX_ID_LENGTH
 from tuition.views import statement
@@ -84,6 +85,9 @@ class StatementLine:
     track: Track | None
     paid_at: Annotated[Time | None, About("When the payment was paid.")]
     source: Annotated[str | None, About("The id of a source of another kind, such as a transfer.", examples=[None])]
+    plan_id: Annotated[str | None, About("The plan whose installments the payment pays.", examples=[None])]
+    plan_kind: Annotated[PlanKind | None, About("The kind of that plan.", examples=[None])]
+    covers: Annotated[list[int], About("The numbers of these installments; empty without a plan.", examples=[[]])]
 
 
 @dataclass
@@ -115,6 +119,20 @@ class StatementTotal:
 
 
 @dataclass
+class StatementPlanSum:
+    """The lines of payments of one kind of plan, or of payments without a plan, in one currency."""
+
+    plan_kind: Annotated[PlanKind | None, About("Null: payments without a plan.", examples=["installments"])]
+    currency: Currency
+    lines: Annotated[int, About("How many lines.", examples=[4])]
+    settled: SignedAmount
+    refunded: SignedAmount
+    lost: Annotated[int, About("Disputes, less their money that has returned, also while they are undecided.")]
+    fees: Annotated[int, About("Stripe's fees, below zero.", examples=[-1477])]
+    net: Annotated[int, About("`settled` + `refunded` + `lost` + `fees`.")]
+
+
+@dataclass
 class Period:
     """The month of a statement or a tie-out."""
 
@@ -130,6 +148,9 @@ class Statement(Period):
     """The sums of a monthly statement, which equal those of its file."""
 
     totals: Annotated[list[StatementTotal], About("One per currency.")]
+    by_plan: Annotated[
+        list[StatementPlanSum], About("One per currency and kind of plan. They add up to `net` of the totals.")
+    ]
     sums: list[StatementSum]
 
 

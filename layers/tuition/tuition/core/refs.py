@@ -1,7 +1,7 @@
 """References to a payment, to what grants access to a track, and to a user's Stripe customer."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 MAX_USER_ID_LENGTH = 128
 
@@ -10,6 +10,8 @@ type Grantor = str
 """The id of what grants access to an enrollment: a payment without a plan (`pay_…`), or a plan (`pln_…`)."""
 
 PLAN_PREFIX = "pln_"
+
+PlanKind = Literal["installments", "membership"]
 
 
 def is_plan(grantor: Grantor) -> bool:

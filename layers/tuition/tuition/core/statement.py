@@ -16,6 +16,7 @@ from tuition.core import books, timestamps
 from tuition.core.books import Movement
 from tuition.core.errors import EventUnusable
 from tuition.core.payment import Payment
+from tuition.core.refs import PlanKind
 from tuition.core.stripe_json import MAX_AMOUNT, integer, object_id, optional_id, optional_text, text, timestamp
 
 LineKind = Literal[
@@ -60,7 +61,8 @@ class Line(NamedTuple):
     `amount`, `fee` and `net` are in `currency`, the settlement currency. `source_amount` is the amount of the charge,
     refund or dispute in `source_currency`, and `our_amount` is what our payment has of it. `payout` is the payout that
     includes the transaction, if that is known, else the one that the transaction is about. `source` is the id of any
-    other source, such as a transfer or a reserve.
+    other source, such as a transfer or a reserve. A payment of a plan has `plan_id`, `plan_kind`, and in `covers` the
+    numbers of the installments that it pays.
     """
 
     transaction_id: str
@@ -86,10 +88,13 @@ class Line(NamedTuple):
     track: str | None = None
     paid_at: str | None = None
     source: str | None = None
+    plan_id: str | None = None
+    plan_kind: PlanKind | None = None
+    covers: tuple[int, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the API has it."""
-        return self._asdict()
+        return {**self._asdict(), "covers": list(self.covers)}
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,27 @@ class Sum:
     amount: int
     fee: int
     net: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as the API and the stored state have it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class PlanSum:
+    """The lines of payments of one kind of plan, or of payments without a plan, in one currency.
+
+    `net` = `settled` + `refunded` + `lost` + `fees`. The sums of a currency add up to the same amounts of its `Total`.
+    """
+
+    plan_kind: PlanKind | None
+    currency: str
+    lines: int = 0
+    settled: int = 0
+    refunded: int = 0
+    lost: int = 0
+    fees: int = 0
+    net: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the API and the stored state have it."""
@@ -174,6 +200,9 @@ def line(
         track=payment.product if payment else None,
         paid_at=payment.paid_at if payment else None,
         source=_readable_id(transaction, "source") if of not in UNKNOWN and kind != "payout" else None,
+        plan_id=payment.plan if payment else None,
+        plan_kind=payment.plan_kind if payment else None,
+        covers=payment.covers if payment else (),
     )
     if one.amount - one.fee != one.net:
         raise EventUnusable(f"{one.transaction_id}: {one.amount} less the fee {one.fee} is not {one.net}")
@@ -228,6 +257,36 @@ def merged(sums: Iterable[Sum]) -> list[Sum]:
             else one
         )
     return [groups[key] for key in sorted(groups)]
+
+
+def add_by_plan(sums: Iterable[PlanSum], lines: Iterable[Line]) -> list[PlanSum]:
+    """Return the sums by kind of plan with these lines added. Lines that belong to no payment are left out."""
+    new = (by_plan(one.plan_kind, one.currency, one.kind, one.amount, one.fee) for one in lines)
+    return merged_by_plan([*sums, *(one for one in new if one)])
+
+
+def by_plan(plan_kind: PlanKind | None, currency: str, kind: LineKind, amount: int, fee: int) -> PlanSum | None:
+    """Return the sum of one line; None if it belongs to no payment."""
+    if kind not in OF_PAYMENTS:
+        return None
+    amounts = dict(
+        zip(("settled", "refunded", "lost"), (amount if kind == of else 0 for of in OF_PAYMENTS), strict=True)
+    )
+    return PlanSum(plan_kind, currency, 1, **amounts, fees=-fee, net=amount - fee)
+
+
+def merged_by_plan(sums: Iterable[PlanSum]) -> list[PlanSum]:
+    """Return one sum per currency and kind of plan."""
+    groups: dict[tuple[str, str], PlanSum] = {}
+    for one in sums:
+        key = (one.currency, one.plan_kind or "")
+        before = groups.get(key, PlanSum(one.plan_kind, one.currency))
+        added = {name: getattr(before, name) + getattr(one, name) for name in _PLAN_NUMBERS}
+        groups[key] = replace(before, **added)
+    return [groups[key] for key in sorted(groups)]
+
+
+_PLAN_NUMBERS = ("lines", "settled", "refunded", "lost", "fees", "net")
 
 
 def totals(sums: Iterable[Sum]) -> list[Total]:

@@ -27,7 +27,6 @@ from tuition import aws_client, clock
 from tuition.core import timestamps
 from tuition.core.audit import AuditEntry
 from tuition.core.errors import NotFound, StripeUnavailable, TuitionError, Unprocessable
-from tuition.core.statement import Sum
 from tuition.core.stored import read
 from tuition.settings import settings
 from tuition.storage import ledger
@@ -35,7 +34,7 @@ from tuition.storage.queries import Cursor
 from tuition.views import filters, payment_list, recorded_reads, statement
 from tuition.views.payment_json import FIELDS, Field, PaymentView
 from tuition.views.spreadsheet import encode, harmless
-from tuition.views.statement import Page, StatementTooLarge
+from tuition.views.statement import FileSums, Page, StatementTooLarge
 
 State = Literal["waiting", "running", "paused", "done", "failed"]
 ExportKind = Literal["payments", "statement", "payouts"]
@@ -378,18 +377,18 @@ class _Run:
             raise ExportIncomplete(
                 f"the file has {rows} rows and {size} bytes, not {self.export.rows} and {self.export.size}"
             )
-        if sums != statement.sums_of(self.export.summary):
+        if not statement.adds_up(self.export.kind, sums, self.export.summary):
             raise ExportIncomplete("the rows of the file do not add up to its sums")
         self.store(state="done", done_at=timestamps.iso(clock.now()), leased_until=0.0)
 
-    def read_back(self) -> tuple[int, int, list[Sum]]:
+    def read_back(self) -> tuple[int, int, FileSums]:
         """Return the number of bytes and of records in the finished file, and the sums of a statement's records."""
         response = self.s3.get_object(Bucket=self.bucket, Key=self.export.object_key(self.export.file_name))
         lines = (line.decode("utf-8-sig") for line in response["Body"].iter_lines(chunk_size=1 << 20, keepends=True))
         if self.export.kind == "payments":
-            return int(response["ContentLength"]), sum(1 for _ in csv.reader(lines)) - 1, []
+            return int(response["ContentLength"]), sum(1 for _ in csv.reader(lines)) - 1, FileSums([], [])
         sums = statement.file_sums(csv.DictReader(lines))
-        return int(response["ContentLength"]), sum(one.lines for one in sums), sums
+        return int(response["ContentLength"]), sum(one.lines for one in sums.sums), sums
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,14 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import batched
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from tuition import clock
 from tuition.core import statement, timestamps
 from tuition.core.errors import StripeRefused, TuitionError, Unprocessable
 from tuition.core.money import Money
-from tuition.core.statement import Line, LineKind, Payout, Sum
+from tuition.core.refs import PlanKind
+from tuition.core.statement import Line, LineKind, Payout, PlanSum, Sum
 from tuition.core.stored import read
 from tuition.log import logger
 from tuition.stripe_gateway import client as stripe_client
@@ -42,7 +43,7 @@ HEADER = [
     *("amount", "amount_decimal", "fee", "fee_decimal", "net", "net_decimal"),
     *("source_currency", "source_amount", "source_amount_decimal", "our_amount", "our_amount_decimal"),
     *("charge", "refund", "dispute", "payment_intent", "payout", "payment_id", "track", "paid_at", "paid_date"),
-    *("description", "source"),
+    *("description", "source", "plan_id", "plan_kind", "covers"),
 ]
 """The columns of both files. `date` and `paid_date` are UTC days."""
 
@@ -88,8 +89,10 @@ def statement_page(month: str, ordered_at: str, cursor: list[str] | None, summar
     lines = _lines(page["data"])
     sums = statement.add(sums_of(summary), lines)
     _check_size(sums)
+    by_plan = statement.add_by_plan(plan_sums_of(summary), lines)
     following = [lines[-1].transaction_id] if page["has_more"] and lines else None
-    return Page(rows(lines), following, {"sums": _json(sums), **_unexplained(summary, lines)})
+    changed = {"sums": _json(sums), "by_plan": _json(by_plan), **_unexplained(summary, lines)}
+    return Page(rows(lines), following, changed)
 
 
 # --- the tie-out by payout ---
@@ -170,7 +173,7 @@ def _is_of_payment(transaction: Mapping[str, Any]) -> bool:
     return isinstance(source, Mapping) and source.get("object") in statement.OF_PAYMENTS
 
 
-def _json(values: Iterable[Sum | Payout]) -> list[dict[str, Any]]:
+def _json(values: Iterable[Sum | PlanSum | Payout]) -> list[dict[str, Any]]:
     return [one.to_json() for one in values]
 
 
@@ -201,6 +204,7 @@ def _row(one: Line) -> list[str | int]:
         *(cell for amount in (one.source_amount, one.our_amount) for cell in _amount(amount, source)),
         *_texts(one.charge, one.refund, one.dispute, one.payment_intent, one.payout, one.payment_id, one.track),
         *_texts(one.paid_at, one.paid_at and one.paid_at[:10], one.description, one.source),
+        *_texts(one.plan_id, one.plan_kind, " ".join(map(str, one.covers))),
     ]
 
 
@@ -213,12 +217,21 @@ def _amount(amount: int | None, currency: str | None) -> list[str | int]:
     return ["", ""] if amount is None or currency is None else [amount, Money(amount, currency).decimal]
 
 
-def file_sums(records: Iterable[Mapping[str, str]]) -> list[Sum]:
+class FileSums(NamedTuple):
+    """The sums of all lines of a file, and those of a statement's payments by kind of plan."""
+
+    sums: list[Sum]
+    by_plan: list[PlanSum]
+
+
+def file_sums(records: Iterable[Mapping[str, str]]) -> FileSums:
     """Return the sums of the records of a finished file, to compare them with those of its summary."""
     sums: list[Sum] = []
-    for batch in batched(map(_sum_of_record, records), RECORDS_PER_BATCH, strict=False):
-        sums = statement.merged([*sums, *batch])
-    return sums
+    plan_sums: list[PlanSum] = []
+    for batch in batched(records, RECORDS_PER_BATCH, strict=False):
+        sums = statement.merged([*sums, *map(_sum_of_record, batch)])
+        plan_sums = statement.merged_by_plan([*plan_sums, *filter(None, map(_plan_sum_of_record, batch))])
+    return FileSums(sums, plan_sums)
 
 
 def _sum_of_record(record: Mapping[str, str]) -> Sum:
@@ -227,9 +240,25 @@ def _sum_of_record(record: Mapping[str, str]) -> Sum:
     return Sum(cast(LineKind, record["kind"]), record["currency"], explained, 1, amount, fee, net)
 
 
+def _plan_sum_of_record(record: Mapping[str, str]) -> PlanSum | None:
+    plan_kind, kind = cast(PlanKind, record["plan_kind"]) or None, cast(LineKind, record["kind"])
+    return statement.by_plan(plan_kind, record["currency"], kind, int(record["amount"]), int(record["fee"]))
+
+
 def sums_of(summary: Mapping[str, Any]) -> list[Sum]:
     """Return the sums of all lines of a file that its summary has."""
     return [read(Sum, one) for one in summary.get("sums", [])]
+
+
+def plan_sums_of(summary: Mapping[str, Any]) -> list[PlanSum]:
+    """Return the sums by kind of plan of a statement that its summary has."""
+    return [read(PlanSum, one) for one in summary.get("by_plan", [])]
+
+
+def adds_up(kind: str, sums: FileSums, summary: Mapping[str, Any]) -> bool:
+    """Whether the rows of a finished file have the sums of its summary. A tie-out has none by kind of plan."""
+    by_plan = plan_sums_of(summary) if kind == "statement" else sums.by_plan
+    return sums == FileSums(sums_of(summary), by_plan)
 
 
 # --- the answer ---
@@ -246,4 +275,5 @@ def to_json(kind: str, filters: Mapping[str, str], ordered_at: str, summary: Map
     if kind == "payouts":
         return {"statement": None, "tie_out": {**period, "payouts": summary["payouts"], **unexplained}}
     totals = [one.to_json() for one in statement.totals(sums_of(summary))]
-    return {"statement": {**period, "totals": totals, "sums": summary["sums"], **unexplained}, "tie_out": None}
+    sums = {"totals": totals, "by_plan": summary.get("by_plan", []), "sums": summary["sums"]}
+    return {"statement": {**period, **sums, **unexplained}, "tie_out": None}

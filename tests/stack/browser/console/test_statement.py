@@ -172,6 +172,7 @@ LINE: dict[str, Any] = {
     "description": "Radar",
     "payment_id": None,
 }
+KINDS = (None, "installments", "membership")
 TOTAL = {"settled": 0, "refunded": 0, "lost": 0, "fees": 0, "net": 0, "paid_out": 0}
 
 
@@ -185,11 +186,15 @@ def test_unexplained_lines_are_counted_in_the_chosen_currency_and_printed_whole(
         {**sum_, "currency": "usd", "lines": 70, "amount": -1_750, "net": -1_750},
     ]
     totals = [{**TOTAL, "currency": one["currency"], "other": one["net"], "balance_change": one["net"]} for one in sums]
-    statement = {**PERIOD, "totals": totals, "sums": sums, "unexplained": lines, "unexplained_lines": 71}
+    by_plan = [{**TOTAL, "plan_kind": kind, "currency": "usd", "lines": 2, "settled": 24_950} for kind in KINDS]
+    period = {**PERIOD, "totals": totals, "by_plan": by_plan, "sums": sums}
+    statement = {**period, "unexplained": lines, "unexplained_lines": 71}
     answer(staff, "exp_statement", kind="statement", statement=statement)
     staff.open("#/statement?month=2026-10&statement=exp_statement")
     staff.expect_text("71 lines without")
     staff.expect_text("The newest 61 are shown; the CSV has all.")
+    of_plans = section(staff, "Balance transactions").get_by_role("region", name="Sums by kind of plan")
+    expect(of_plans.locator("tbody tr")).to_contain_text(["without a plan2249.50 USD", "Installments", "Memberships"])
     rows = (
         section(staff, "Balance transactions")
         .get_by_role("region", name="Lines that are not explained")
