@@ -303,6 +303,13 @@ TYPES: Mapping[str, EventType] = {
         "payment method (`no_method`, `do_not_try_again`, `tries_used`).",
         {"reason": _WORD},
     ),
+    published_events.PLAN_LATE: EventType(
+        "An installment is due and not paid yet. Access stays for the days of grace. A normal installment is late from "
+        "the start of its day until its charge succeeds.",
+        {},
+    ),
+    published_events.PLAN_PAUSED: EventType("Staff paused the plan: nothing is announced or charged.", {}),
+    published_events.PLAN_RESUMED: EventType("Staff ended the pause of the plan.", {}),
     published_events.PLAN_SUSPENDED: EventType(
         "The plan gives no access until what is late is paid, or what a dispute took.", {}
     ),
@@ -479,11 +486,13 @@ def _plan_records() -> Iterator[dict[str, Any]]:
         entry = AuditEntry(_AT, f"evt_plan_{number}", "pull", "pull")
         before, state = state, state.with_payment(after)
         yield _stored(Record(after.payment_id, number, entry, _USER, "DP", audit.transition(before, state)))
+    due = plan.terms.start_of("2026-12-23")
     refused = Try(at=_EPOCH, payment_id="pay_2", seq=2, method="pm_1")
     refused = replace(refused, answer=Answer(_EPOCH, "ch_2", "card_declined", "do_not_try_again"))
-    forgiven = PlanDecision(version=5, decision="forgive", at=_EPOCH, actor="grace", seqs=(2, 3, 4))
-    closed = PlanDecision(version=6, decision="close", at=_EPOCH, actor="grace", refund="none")
-    due = plan.terms.start_of("2026-12-23")
+    paused = PlanDecision(version=5, decision="pause", at=due, actor="grace")
+    resumed = replace(paused, version=6, decision="resume")
+    forgiven = PlanDecision(version=7, decision="forgive", at=_EPOCH, actor="grace", seqs=(2, 3, 4))
+    closed = PlanDecision(version=8, decision="close", at=_EPOCH, actor="grace", refund="none")
     methods = {"pm_1": Method(set_up=_EPOCH, type="card")}
     yield from _plan_changes(
         state,
@@ -492,8 +501,10 @@ def _plan_records() -> Iterator[dict[str, Any]]:
                 announced={"2:2026-12-23": due - 1}, observed=due, methods=methods
             ),
             "plan.try_answered": PlanFacts(tries={"day:2026-12-23": refused}),
-            "plan.decision.forgive": PlanFacts(decisions={"dec_1": forgiven}),
-            "plan.decision.close": PlanFacts(decisions={"dec_2": closed}),
+            "plan.decision.pause": PlanFacts(decisions={"dec_1": paused}),
+            "plan.decision.resume": PlanFacts(decisions={"dec_2": resumed}),
+            "plan.decision.forgive": PlanFacts(decisions={"dec_3": forgiven}),
+            "plan.decision.close": PlanFacts(decisions={"dec_4": closed}),
         },
     )
     yield from _membership_records()

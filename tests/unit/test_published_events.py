@@ -11,7 +11,7 @@ from tests.event_schemas import schema_of
 from tests.unit.test_enrollment import enrollment
 from tests.unit.test_payment import PAID, disputed, in_phase, payment, refunded
 from tools import published_events as reference
-from tuition.core import audit, published_events
+from tuition.core import audit, plan, published_events
 from tuition.core.audit import AuditEntry, Record
 from tuition.core.facts import Facts
 from tuition.core.payment import Payment
@@ -186,11 +186,30 @@ def test_a_record_about_a_plan_says_what_happened_to_it() -> None:
         ["begun"],
         ["suspended"],
         ["restored"],
-        ["changed", "charge_announced"],
+        ["changed", "charge_announced", "late"],
         ["changed", "charge_failed", "needs_student"],
+        ["changed", "paused"],
+        ["changed", "resumed", "late"],
         ["changed", "complete"],
         ["changed", "closed"],
         ["changed", "ending"],
+    ]
+
+
+def test_every_status_of_a_plan_has_an_event_when_it_is_reached() -> None:
+    reached = {status: [*published_events.plan_changes("OPEN", status)] for status in plan.STATUSES}
+    first = published_events.PLAN_BEGUN
+    assert reached.pop("OPEN") == []
+    assert reached.pop("ACTIVE") == [first], "the first payment has settled"
+    assert reached.pop("ABANDONED") == [published_events.PLAN_CLOSED]
+    assert all(events[0] == first and len(events) == 2 for events in reached.values()), reached
+    assert [*published_events.plan_changes("SUSPENDED", "LATE")] == [
+        published_events.PLAN_RESTORED,
+        published_events.PLAN_LATE,
+    ]
+    assert [*published_events.plan_changes("PAUSED", "SUSPENDED")] == [
+        published_events.PLAN_RESUMED,
+        published_events.PLAN_SUSPENDED,
     ]
 
 

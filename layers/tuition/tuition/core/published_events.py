@@ -52,8 +52,11 @@ PLAN_BEGUN = "tuition.plan.begun.v1"
 PLAN_CHARGE_ANNOUNCED = "tuition.plan.charge_announced.v1"
 PLAN_CHARGE_FAILED = "tuition.plan.charge_failed.v1"
 PLAN_NEEDS_STUDENT = "tuition.plan.needs_student.v1"
+PLAN_LATE = "tuition.plan.late.v1"
 PLAN_SUSPENDED = "tuition.plan.suspended.v1"
 PLAN_RESTORED = "tuition.plan.restored.v1"
+PLAN_PAUSED = "tuition.plan.paused.v1"
+PLAN_RESUMED = "tuition.plan.resumed.v1"
 PLAN_ENDING = "tuition.plan.ending.v1"
 PLAN_COMPLETE = "tuition.plan.complete.v1"
 PLAN_CLOSED = "tuition.plan.closed.v1"
@@ -298,6 +301,14 @@ def _dispute_type(before: str | None, after: str) -> str:
 
 _CLOSED_AS = {"REFUNDED": "refunded", "ABANDONED": "abandoned"}
 _UNPAID = (None, "OPEN", "ABANDONED")
+_RUNNING = ("ACTIVE", "LATE", "COMPLETE")
+_BY_STATUS: Mapping[str, str] = {
+    "LATE": PLAN_LATE,
+    "SUSPENDED": PLAN_SUSPENDED,
+    "PAUSED": PLAN_PAUSED,
+    "COMPLETE": PLAN_COMPLETE,
+    **dict.fromkeys(("CLOSED", *_CLOSED_AS), PLAN_CLOSED),
+}
 
 
 def _plan(record: Mapping[str, Any], transition: Mapping[str, Any]) -> Iterator[_Event]:
@@ -321,21 +332,21 @@ def _plan(record: Mapping[str, Any], transition: Mapping[str, Any]) -> Iterator[
     if "ends_on" in plan:
         yield PLAN_ENDING, "", {"ends_on": plan["ends_on"]}
     if "to" in plan:
-        yield from _plan_status(plan["from"], plan)
+        for type_ in plan_changes(plan["from"], plan["to"]):
+            reason = {"reason": plan.get("closed") or _CLOSED_AS.get(plan["to"])}
+            yield type_, "", reason if type_ == PLAN_CLOSED else {}
 
 
-def _plan_status(before: str | None, plan: Mapping[str, Any]) -> Iterator[_Event]:
-    after = plan["to"]
+def plan_changes(before: str | None, after: str) -> Iterator[str]:
+    """Yield the types of the events of a plan whose status changed. `before` is None for a new plan."""
     if before in _UNPAID and after not in _UNPAID:
-        yield PLAN_BEGUN, "", {}
-    if before in ("SUSPENDED", "CLOSED") and after in ("ACTIVE", "LATE", "COMPLETE"):
-        yield PLAN_RESTORED, "", {}
-    if after == "SUSPENDED":
-        yield PLAN_SUSPENDED, "", {}
-    elif after == "COMPLETE":
-        yield PLAN_COMPLETE, "", {}
-    elif after == "CLOSED" or after in _CLOSED_AS:
-        yield PLAN_CLOSED, "", {"reason": plan.get("closed") or _CLOSED_AS.get(after)}
+        yield PLAN_BEGUN
+    if before in ("SUSPENDED", "CLOSED") and after in _RUNNING:
+        yield PLAN_RESTORED
+    if before == "PAUSED" and after in (*_RUNNING, "SUSPENDED"):
+        yield PLAN_RESUMED
+    if after in _BY_STATUS:
+        yield _BY_STATUS[after]
 
 
 # --- everything else ---
