@@ -10,6 +10,7 @@ import pytest
 
 from tests import plan_calls
 from tests.harness import Harness, Student
+from tests.tables.test_collection import steps
 from tests.tables.test_plans import member
 from tests.tables.test_promotion_codes import create_code
 from tests.tables.test_reconcile import metric_values
@@ -18,6 +19,7 @@ from tuition import clock, metrics, retry, settings
 from tuition.core import rollups, timestamps
 from tuition.core.errors import NotConfigured
 from tuition.core.facts import Facts, Refund
+from tuition.core.refs import is_plan
 from tuition.core.rollups import Contribution
 from tuition.outbox import analytics, recount
 from tuition.retry import Limit
@@ -76,8 +78,16 @@ def busy_days(tuition: Harness, student: Student) -> None:
 
 
 def recounted(tuition: Harness) -> Contribution:
-    payments = map(mapping.payment_from_raw, tuition.tables.scan(TableName="payments")["Items"])
-    return rollups.total(rollups.contribution(payment, analytics.zones()) for payment in payments)
+    """Return the figures of all payments and plans, from their items and records."""
+    payments = [mapping.payment_from_raw(item) for item in tuition.tables.scan(TableName="payments")["Items"]]
+    trails: dict[str, list[dict[str, Any]]] = {}
+    for record in tuition.stored_records():
+        trails.setdefault(record["subject"], []).append(record)
+    of_plans = [rollups.plan_contribution(trail, analytics.zones()) for key, trail in trails.items() if is_plan(key)]
+    of_payments = (
+        rollups.contribution(one, analytics.zones(), trails[one.payment_id] if one.plan else ()) for one in payments
+    )
+    return rollups.total([*of_payments, *of_plans])
 
 
 def rolled_up(tuition: Harness) -> Contribution:
@@ -122,6 +132,46 @@ def test_a_plan_counts_each_payment_by_its_product_and_its_student_once(
         {"month": "2026-11", "track": "DP", "enrolled": 1, "refunded": 0},
     ]
     assert [one["settled"] for one in view.analytics({"from": "2026-11-23", "track": "ALL"})["totals"]] == [9800]
+
+
+def test_a_suspension_of_a_plan_counts_on_its_day_in_any_order_and_a_recount_by_hand_finds_one(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_wait(monkeypatch)
+    plan_calls.offer_plans(monkeypatch.setattr)
+    plan_id = plan_calls.started(tuition, student)["plan_id"]
+    steps(tuition, student, {"plan_id": plan_id}, *["insufficient_funds"] * 9)
+    for days in (23, 7, 3, 4, 5, 3):  # announced, charged on its four days, and suspended since 6 January
+        tuition.advance_time(days * DAY_S)
+        tuition.collect()
+        deliver(tuition)
+    tuition.pay(plan_calls.pay(tuition, student, plan_id, "due").body["payment_intent_id"], "pm_card_mastercard")
+    other = Student(f"{student.sub}-other")
+    unpaid = plan_calls.begin(tuition, other).body["plan_id"]
+    assert plan_calls.call(tuition, other, "POST", unpaid, "cancel", {}).body["status"] == "ABANDONED"
+    deliver(tuition)
+    records = tuition.stored_records()
+    assert tuition.count_records([one for one in records if one["subject"] != plan_id]) == []
+    tuition.advance_time(DAY_S)
+    report = tuition.recount(full=True)
+    assert (report["missing"], report["differences"], report["repaired"]) == ([plan_id], [], 1)
+    before = everything(tuition)[0]
+    shuffled = [*records, *random.Random(3).sample(records, k=len(records))]
+    random.Random(5).shuffle(shuffled)
+    assert tuition.count_records(shuffled) == []
+    assert everything(tuition)[0] == before, "its records arrive late, and add nothing"
+    assert rolled_up(tuition) == recounted(tuition)
+    (figures,) = view.details({"from": "2026-11-23", "to": "2027-02-28"})["plans"]
+    assert figures == {
+        "currency": "usd", "track": "DP", "kind": "installments", "settlements": 2, "settled": 2 * 12475, "started": 1,
+        "suspended": 1, "restored": 1, "completed": 0, "closed": 0, "refunded": 0, "abandoned": 1,
+    }  # fmt: skip
+    (day,) = view.details({"from": "2027-01-06", "to": "2027-01-06", "zone": "school"})["plans"]
+    assert (day["suspended"], day["settled"]) == (1, 0)
+    assert tuition.recount(full=True)["equal"] is True
+    tamper(tuition, "plan", suspended=2)
+    tuition.advance_time(DAY_S)
+    assert "suspended" in {one["figure"] for one in tuition.recount(full=True)["differences"]}
 
 
 def test_shuffled_and_repeated_records_give_the_figures_of_a_recount(
@@ -461,7 +511,7 @@ def test_a_record_that_is_on_its_way_is_no_difference(
         if waits == 1:
             payments = {str(record["subject"]) for record in late}
             for payment_id in payments:
-                analytics.count_payment(payment_id, frozenset({"2026-11-24"}))
+                analytics.count_subject(payment_id, frozenset({"2026-11-24"}))
 
     monkeypatch.setattr(clock, "wait_s", wait)
     tuition.time_source = lambda: datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp()

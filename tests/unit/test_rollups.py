@@ -151,6 +151,50 @@ def test_an_unknown_time_zone_is_refused(name: str) -> None:
         timestamps.zone_info(name)
 
 
+# --- plans ---
+
+
+def changes(plan_id: str, *states: tuple[str, str | None, str], **first: Any) -> list[dict[str, Any]]:
+    """Return records of a plan: each with its time, and the status from and to."""
+    return [
+        {
+            "subject": plan_id,
+            "track": "DP",
+            "at": at,
+            "transition": {"plan": {"id": plan_id, "from": old, "to": new, **first}},
+        }
+        for at, old, new in states
+    ]
+
+
+TERMS = {"terms": {"currency": "usd"}}
+SUSPENDED = ("2027-01-06T08:00:00.000Z", "LATE", "SUSPENDED")
+
+
+def test_a_plan_contributes_its_changes_on_their_days_and_a_repeated_one_once() -> None:
+    trail = changes("pln_1", ("2026-11-23T02:00:00.000Z", None, "OPEN"), **TERMS)
+    trail += changes("pln_1", SUSPENDED, SUSPENDED, ("2027-03-01T02:00:00.000Z", "SUSPENDED", "CLOSED"))
+    assert rollups.plan_contribution(trail, ["UTC"]) == {
+        RollUpKey("2027-01#UTC", "plan#2027-01-06#usd#DP#installments"): {"suspended": 1},
+        RollUpKey("2027-03#UTC", "plan#2027-03-01#usd#DP#installments"): {"closed": 1},
+    }
+    late = changes("pln_1", ("2027-01-07T02:00:00.000Z", "ACTIVE", "LATE"), **TERMS)
+    assert rollups.plan_contribution(late, ["UTC"]) == {}, "each installment is late for a part of its day"
+    assert rollups.plan_contribution(trail[1:], ["UTC"]) == {}, "its terms are lost"
+    of_member = changes("pln_1", ("2026-11-23T02:00:00.000Z", "OPEN", "ABANDONED"), **TERMS, membership="ALL")
+    of_member[0]["track"] = None
+    (key,) = rollups.plan_contribution(of_member, ["UTC"])
+    assert key.measure == "plan#2026-11-23#usd#ALL#membership"
+
+
+def test_a_payment_of_a_plan_contributes_its_money_and_what_followed_from_it() -> None:
+    of_plan = replace(payment(PAID), plan="pln_1", covers=(1,))
+    trail = changes("pay_1", ("2026-11-23T02:01:30.000Z", "OPEN", "ACTIVE"))
+    key = RollUpKey("2026-11#UTC", "plan#2026-11-23#usd#DP#installments")
+    assert rollups.contribution(of_plan, ["UTC"], trail)[key] == {"settled": 49900, "settlements": 1, "started": 1}
+    assert key not in rollups.contribution(payment(PAID), ["UTC"])
+
+
 # --- any order, any repetition ---
 
 
@@ -256,6 +300,13 @@ def test_two_records_are_never_taken_for_one_and_a_repeated_one_is() -> None:
 def test_a_record_of_a_user_or_of_the_selling_switch_is_not_counted() -> None:
     assert rollups.queue_entry({**RECORD, "subject": "u", "track": None, "transition": {}}) is None
     assert rollups.queue_entry({**RECORD, "subject": SUBJECTS["selling"], "transition": {}}) is None
+
+
+def test_a_record_of_a_plan_is_counted_if_its_status_changed() -> None:
+    announced = {**RECORD, "subject": "pln_1", "transition": {"plan": {"id": "pln_1"}}}
+    assert rollups.queue_entry(announced) is None
+    suspended = {**announced, "transition": {"plan": {"id": "pln_1", "from": "LATE", "to": "SUSPENDED"}}}
+    assert rollups.queue_entry(suspended) is not None
 
 
 def test_a_record_without_a_transition_is_counted_too() -> None:

@@ -2,7 +2,7 @@
 import { money, relativeTime, sentenceCase } from "../shared/format.js";
 import { get, useResponse } from "./api.js";
 import { Empty, productOf, Time, WhenLoaded } from "./components.js";
-import { Codes, Cohorts, Failures, Periods, percent, sum, Tracks, whole } from "./overview_charts.js";
+import { Codes, Cohorts, Failures, Periods, Plans, percent, sum, Tracks, whole } from "./overview_charts.js";
 import { html } from "./preact.js";
 import { changeQuery, routeTo } from "./route.js";
 
@@ -143,8 +143,10 @@ const AMOUNTS = new Set(["created", "settled", "refunded", "lost", "fees", "disp
 
 /** One difference. A roll-up's key is `2026-11#UTC|day#2026-11-23#usd#DP#card`; cohorts and statuses have no currency. */
 function Difference({ roll_up: key, figure, rolled_up: counted, recounted }) {
-  if (figure === "missing")
-    return html`Payment <a href=${routeTo(["payments", key])}><code>${key}</code></a> is not counted as it is now.`;
+  if (figure === "missing") {
+    const isPlan = key.startsWith("pln_");
+    return html`${isPlan ? "Plan" : "Payment"} <a href=${routeTo([isPlan ? "plans" : "payments", key])}><code>${key}</code></a> is not counted as it is now.`;
+  }
   const [partition, measure = ""] = key.split("|");
   const [kind, period, ...parts] = measure.split("#");
   const [currency, track, ...rest] = ["cohort", "status"].includes(kind) ? [undefined, ...parts] : parts;
@@ -173,6 +175,7 @@ function Currency({ total, figures, details, by }) {
     <${Periods} id=${id("net")} total=${total} figures=${figures} by=${by} />
     <div class="charts">
       <${Tracks} id=${id("tracks")} outcomes=${outcomes} currency=${currency} />
+      <${Plans} id=${id("plans")} plans=${details.plans.filter((one) => one.currency === currency)} currency=${currency} />
       <${Failures} id=${id("failures")} failures=${total.failures} />
     </div>
   </section>`;

@@ -85,6 +85,25 @@ export function Tracks({ id, outcomes, currency }) {
     columns=${["Track", `Gross (${currency.toUpperCase()})`, "Settled payments", "Success rate", "After a failure"]} />`;
 }
 
+const PLAN_CHANGES = ["started", "suspended", "restored", "completed", "closed", "refunded", "abandoned"];
+
+/** The money of payment plans, and how many started, lost access, got it back, and ended. */
+export function Plans({ id, plans, currency }) {
+  if (plans.length === 0) return null;
+  const rows = plans.map((one) => ({
+    label: `${one.track}, ${one.kind}`,
+    value: one.settled,
+    cells: [amount(one.settled, currency), count(one.settlements), ...PLAN_CHANGES.map((name) => count(one[name]))],
+  }));
+  const [suspended, restored] = [sum(plans, "suspended"), sum(plans, "restored")];
+  const access = suspended || restored ? ` Access was suspended ${times(suspended)} and restored ${times(restored)}.` : "";
+  return html`<${Chart} id=${id} title="Payment plans" rows=${rows} isList
+    finding=${`Plans received ${money(sum(plans, "settled"), currency)} in ${whole(sum(plans, "settlements"))} payments; ${whole(sum(plans, "started"))} started.${access}`}
+    columns=${["For", `Gross (${currency.toUpperCase()})`, "Payments", ...PLAN_CHANGES.map(sentenceCase)]} />`;
+}
+
+const times = (number) => (number === 1 ? "once" : number === 0 ? "never" : `${whole(number)} times`);
+
 export function Failures({ id, failures }) {
   const rows = Object.entries(failures).map(([code, number]) => ({
     label: sentenceCase(code),

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from api_schema.about import About, Currency, Day, Time, Track
 from api_schema.staff.fields import AnyTrack
+from tuition.core.refs import PlanKind
 
 
 @dataclass(kw_only=True)
@@ -129,11 +130,33 @@ class Cohort:
     refunded: Annotated[int, About("How many of the month's payments are wholly refunded.", examples=[1])]
 
 
+@dataclass(kw_only=True)
+class PlanFigures:
+    """The changes of plans of one currency, track and kind in the range. A plan that is suspended twice counts twice.
+
+    Each change counts on its day: a suspension when grace ended, or when a dispute was lost.
+    """
+
+    currency: Currency
+    track: Annotated[Track, About("The code of a track, or of a membership.")]
+    kind: Annotated[PlanKind, About("The kind of the plans.", examples=["installments"])]
+    settlements: Annotated[int, About("How many payments of plans settled.", examples=[4])]
+    settled: Annotated[int, About("Their amount, in minor units. Refunds are not subtracted.", examples=[49900])]
+    started: Annotated[int, About("How many plans had their first payment settled.", examples=[1])]
+    suspended: Annotated[int, About("How often a plan was suspended.", examples=[1])]
+    restored: Annotated[int, About("How often a plan that was suspended or given up gave access again.", examples=[1])]
+    completed: Annotated[int, About("How often nothing was left to pay.", examples=[0])]
+    closed: Annotated[int, About("How often a plan was given up, ended, or closed by staff.", examples=[0])]
+    refunded: Annotated[int, About("How often a plan ended with all money back.", examples=[0])]
+    abandoned: Annotated[int, About("How many plans were closed before anything was paid.", examples=[0])]
+
+
 @dataclass
 class AnalyticsDetails:
-    """Outcomes, the 50 most used codes of the range, and the cohorts of its months."""
+    """Outcomes, the 50 most used codes of the range, the cohorts of its months, and what happened to plans."""
 
     outcomes: list[PaymentOutcome]
     codes: list[CodeUses]
     complete: Annotated[bool, About("False if the range has too many codes to read: choose fewer days.")]
     cohorts: list[Cohort]
+    plans: list[PlanFigures]

@@ -7,16 +7,20 @@ payment contributes now and what was counted of it before (`difference`).
 Each figure belongs to the day on which it happened: a price to the day of the payment's creation, money received and
 Stripe's fee to the day on which the payment settled, a refund to the day of the refund, a dispute to the day on which
 it was opened, a declined charge to the day of the charge. The day is one in UTC, and one in the school's time zone.
+
+Figures of payment plans are apart. The money of their payments follows from the payments, as every other amount. Their
+changes, such as a suspension, cannot: a plan keeps no trace of one that has passed. So they follow from the audit
+records, which never change: those of the plan, and those of its payments.
 """
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from tuition.core import payment as payments
-from tuition.core import timestamps
+from tuition.core import published_events, timestamps
 from tuition.core.facts import UNKNOWN
 from tuition.core.payment import Payment
 from tuition.core.refs import is_plan
@@ -31,9 +35,11 @@ NO_METHOD = "none"
 """The method of a payment without a charge: it is open, or it was free."""
 FAILURE = "failure:"
 """The figure that counts the charges that failed with a code begins with this."""
-DAY, CODE, COHORT, STATUS = "day", "code", "cohort", "status"
+DAY, CODE, COHORT, PLAN, STATUS = "day", "code", "cohort", "plan", "status"
 PARTLY_REFUNDED, DISPUTED = "partly_refunded", "disputed"
 """Figures of `STATUS` beside the statuses themselves."""
+PLAN_FIGURES = ("started", "suspended", "restored", "completed", "closed", "refunded", "abandoned")
+"""The changes of plans that are counted."""
 MAX_GROUP_ID_LENGTH = 128
 """Characters of a message group's id in SQS, each a letter, a digit or punctuation of ASCII."""
 MAX_CODE_LENGTH = 100
@@ -45,7 +51,8 @@ class RollUpKey:
     """The key of a roll-up: the partition, and the sort key in it.
 
     The figures of a day are in `2026-11#<zone>` under `day#<day>#<currency>#<track>#<method>`, the uses of a promotion
-    code under `code#<day>#<currency>#<track>#<code>`. Cohorts are in `cohorts#<zone>` under `cohort#<month>#<track>`.
+    code under `code#<day>#<currency>#<track>#<code>`, the figures of plans of one kind under
+    `plan#<day>#<currency>#<track>#<kind>`. Cohorts are in `cohorts#<zone>` under `cohort#<month>#<track>`.
     How many payments have each status is in `statuses#UTC` under `status#<month>#<track>`, by the month of creation.
     """
 
@@ -83,18 +90,84 @@ def status_partition(zone: str) -> str:
     return f"statuses#{zone}"
 
 
-def contribution(payment: Payment | None, zones: Iterable[str]) -> Contribution:
-    """Return what a payment contributes, in each of these time zones. A payment that does not exist has nothing."""
-    figures: defaultdict[RollUpKey, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
-    if payment is not None:
-        for zone in zones:
-            for key, name, number in _figures(payment, zone):
-                if number:
-                    figures[key][name] += number
-    return {key: dict(one) for key, one in figures.items()}
+Trail = Sequence[Mapping[str, Any]]
+"""The audit records of one subject, in any order."""
+
+
+def contribution(payment: Payment | None, zones: Iterable[str], trail: Trail = ()) -> Contribution:
+    """Return what a payment contributes, in each of these time zones. A payment that does not exist has nothing.
+
+    `trail` are the records of a payment of a plan.
+    """
+    if payment is None:
+        return {}
+    return _added_up(figure for zone in zones for figure in (*_figures(payment, zone), *_of_plan(payment, trail, zone)))
+
+
+def plan_contribution(trail: Trail, zones: Iterable[str]) -> Contribution:
+    """Return what a plan contributes besides its payments: the changes that its own records say.
+
+    It has nothing if none of them has its terms, because a restore lost them. Its payments contribute all the same.
+    """
+    plan, track = next(((one["transition"]["plan"], one["track"]) for one in trail if _has_terms(one)), (None, None))
+    if plan is None:
+        return {}
+    terms, kind = plan["terms"], "membership" if plan.get("membership") else "installments"
+    last = (terms["currency"], track or plan["membership"], kind)
+    return _added_up(figure for zone in zones for figure in _changes_of_plan(trail, zone, last))
+
+
+def _has_terms(record: Mapping[str, Any]) -> bool:
+    return "terms" in record["transition"].get("plan", {})
 
 
 _Figure = tuple[RollUpKey, str, int]
+
+
+def _added_up(figures: Iterable[_Figure]) -> Contribution:
+    sums: defaultdict[RollUpKey, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for key, name, number in figures:
+        if number:
+            sums[key][name] += number
+    return {key: dict(one) for key, one in sums.items()}
+
+
+def _of_plan(payment: Payment, trail: Trail, zone: str) -> Iterator[_Figure]:
+    """Yield the figures of the plan of a payment: its money, and the changes that followed from it."""
+    if payment.plan_kind is None:
+        return
+    settled = payment.facts.settled
+    if settled:
+        key = _key(zone, settled.at, PLAN, settled.currency, payment.product, payment.plan_kind)
+        yield key, "settled", settled.amount
+        yield key, "settlements", 1
+    yield from _changes_of_plan(trail, zone, (payment.price.currency, payment.product, payment.plan_kind))
+
+
+def _changes_of_plan(trail: Trail, zone: str, last: tuple[str, str, str]) -> Iterator[_Figure]:
+    """Yield the changes of a plan. One that is recorded again, because a restore had lost it, has the same time."""
+    currency, product, kind = last
+    for at, name in sorted({(record["at"], name) for record in trail for name in _plan_changes(record)}):
+        yield _key(zone, int(timestamps.epoch(at)), PLAN, currency, product, kind), name, 1
+
+
+_CHANGES: Mapping[str, str] = {
+    published_events.PLAN_BEGUN: "started",
+    published_events.PLAN_SUSPENDED: "suspended",
+    published_events.PLAN_RESTORED: "restored",
+    published_events.PLAN_COMPLETE: "completed",
+}
+
+
+def _plan_changes(record: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the figures that a record changes: those of the events of its plan, and how a closed plan ended."""
+    plan = record["transition"].get("plan", {})
+    if "to" not in plan:
+        return
+    for event in published_events.plan_changes(plan["from"], plan["to"]):
+        name = plan["to"].lower() if event == published_events.PLAN_CLOSED else _CHANGES.get(event)
+        if name:
+            yield name
 
 
 def _figures(payment: Payment, zone: str) -> Iterator[_Figure]:
@@ -236,14 +309,16 @@ class QueueEntry:
 
 
 def queue_entry(record: Mapping[str, Any]) -> QueueEntry | None:
-    """Return the message for an audit record, or for the event that was published of it; None if it is of no payment.
+    """Return the message for an audit record, or for the event that was published of it; None if it changes no figure.
 
     The group is the record's day, track and currency, because records of one group mostly change the same roll-ups:
     two transactions on one item at once would conflict.
     """
     subject, sort_key = str(record["subject"]), str(record["sort_key"])
-    if subject == record.get("user_id") or subject in OF_SUBJECTS or is_plan(subject):
+    if subject == record.get("user_id") or subject in OF_SUBJECTS:
         return None
+    if is_plan(subject) and "to" not in record["transition"].get("plan", {}):
+        return None  # it changes no figure
     recorded_day = str(record.get("recorded_at") or record["at"])[:10]
     currency = str(record["transition"].get("currency", ""))
     body = {"subject": subject, "sort_key": sort_key, "recorded_day": recorded_day}

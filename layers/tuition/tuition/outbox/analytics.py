@@ -1,6 +1,6 @@
 """Count audit records into the roll-ups of analytics, from a queue that delivers them at least once, in any order.
 
-A record says that its payment has changed. The consumer reads the payment, and adds to the roll-ups the difference
+A record says that its payment or plan has changed. The consumer reads it, and adds to the roll-ups the difference
 between what it contributes now (`tuition.core.rollups`) and what was counted of it. One transaction claims the records,
 stores what is counted, and changes the roll-ups. So neither order nor repetition, a kill, or a replay of everything
 changes a sum: docs/decisions/0029-roll-ups.md.
@@ -16,6 +16,7 @@ from typing import Any
 from tuition import retry
 from tuition.core import rollups
 from tuition.core.errors import Contended, Unavailable
+from tuition.core.refs import is_plan
 from tuition.core.rollups import Contribution, RollUpKey
 from tuition.core.timestamps import UTC_ZONE
 from tuition.log import logger
@@ -37,7 +38,7 @@ class Message:
 
 @dataclass(frozen=True)
 class Change:
-    """The change by one payment: its new counted contribution, and the difference to the roll-ups."""
+    """The change by one payment or plan: its new counted contribution, and the difference to the roll-ups."""
 
     counted: Counted
     difference: Contribution
@@ -100,15 +101,15 @@ def count(messages: Sequence[Message]) -> None:
             raise Contended("The figures are being changed by others. Try again.")
 
 
-def count_payment(payment_id: str, recorded_days: frozenset[str]) -> bool:
-    """Count a payment without a record, as the recount does. Return whether anything was missing. Raises `Contended`.
+def count_subject(subject: str, recorded_days: frozenset[str]) -> bool:
+    """Count a payment or plan without a record, as the recount does. Return whether anything was missing.
 
-    `recorded_days` are those of its audit records.
+    `recorded_days` are those of its audit records. Raises `Contended`.
     """
     is_missing = False
     for _ in retry.attempts(retry.ROLL_UPS):
         try:
-            change = _fitting(_changes({payment_id: recorded_days}), [])[0]
+            change = _fitting(_changes({subject: recorded_days}), [])[0]
             if not change.difference:
                 return is_missing
             _store([], [change])
@@ -128,35 +129,41 @@ def _count_some(messages: Sequence[Message]) -> list[Message]:
     for message in pending:
         recorded[message.subject] = recorded.get(message.subject, frozenset()) | {message.recorded_day}
     changes = _fitting(_changes(recorded), pending)
-    counted = {change.counted.payment_id for change in changes if change.is_whole}
+    counted = {change.counted.subject for change in changes if change.is_whole}
     done = [message for message in pending if message.subject in counted][:MAX_CLAIMS]
     _store(list(dict.fromkeys((message.subject, message.sort_key) for message in done)), changes)
     claimed = {(message.subject, message.sort_key) for message in done}
     return [message for message in pending if (message.subject, message.sort_key) not in claimed]
 
 
-def contributions(payment_ids: Iterable[str]) -> Iterator[tuple[str, Counted, Contribution]]:
-    """Yield each payment with what was counted of it, and what it contributes now.
+def contributions(subjects: Iterable[str]) -> Iterator[tuple[str, Counted, Contribution]]:
+    """Yield each payment or plan with what was counted of it, and what it contributes now.
 
     The counted contribution is read first. Read second, it could come from a newer state of the payment than the one
     at hand, and the sums would go back to the older one. A missing payment contributes nothing, unless it was deleted
-    after its retention period: its figures stay.
+    after its retention period: its figures stay. A plan, and a payment of one, cost a query of their records.
     """
-    ids = list(payment_ids)
+    ids = list(subjects)
     counted = stored.load_counted(ids)
-    payments = stored.load_payments(ids)
-    expired = queries.expired(payment_id for payment_id in ids if payment_id not in payments)
-    for payment_id in ids:
-        before = counted[payment_id]
-        now = rollups.contribution(payments.get(payment_id), zones())
-        yield payment_id, before, rollups.from_json(before.figures) if payment_id in expired else now
+    payments = stored.load_payments(one for one in ids if not is_plan(one))
+    expired = queries.expired(one for one in ids if one not in payments and not is_plan(one))
+    for subject in ids:
+        before, payment = counted[subject], payments.get(subject)
+        if subject in expired:
+            now = rollups.from_json(before.figures)
+        elif is_plan(subject):
+            now = rollups.plan_contribution(queries.audit_trail(subject), zones())
+        else:
+            trail = queries.audit_trail(subject) if payment and payment.plan else ()
+            now = rollups.contribution(payment, zones(), trail)
+        yield subject, before, now
 
 
 def _changes(recorded: Mapping[str, frozenset[str]]) -> list[Change]:
-    """Return the change by each payment, from its state as it is now."""
+    """Return the change by each payment or plan, from its state as it is now."""
     changes = []
-    for payment_id, before, now in contributions(recorded):
-        days = recorded[payment_id]
+    for subject, before, now in contributions(recorded):
+        days = recorded[subject]
         figures = rollups.to_json(now)
         change = rollups.difference(rollups.from_json(before.figures), now)
         changes.append(Change(replace(before, figures=figures), change, days))
@@ -172,7 +179,7 @@ def _fitting(changes: Sequence[Change], messages: Sequence[Message]) -> list[Cha
     keys: set[RollUpKey] = set()
     writes = 0
     for change in changes:
-        of_payment = sum(message.subject == change.counted.payment_id for message in messages)
+        of_payment = sum(message.subject == change.counted.subject for message in messages)
         writes += 1 + min(of_payment, MAX_CLAIMS)
         if writes + len(keys | change.difference.keys()) > MAX_WRITES:
             return chosen or [_part(change)]

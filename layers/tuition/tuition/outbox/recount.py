@@ -1,9 +1,10 @@
 """Recount the roll-ups of analytics from the payments: every night the days that changed, and all of them by hand.
 
-Every night: the payments with an audit record of the days since the last run are read. Each must be counted as it is
-now, and each day to which one of them contributes is recounted: the roll-ups name the days on which the records that
-changed them were committed, and these records name the payments. A month's cohorts are recounted in the same way. A day
-or month that has not ended waits for the next night, and so does one that differs, until it is corrected.
+Every night: the payments and plans with an audit record of the days since the last run are read. Each must be counted
+as it is now, and each day to which one of them contributes is recounted: the roll-ups name the days on which the
+records that changed them were committed, and these records name the payments and plans. A month's cohorts are recounted
+in the same way. A day or month that has not ended waits for the next night, and so does one that differs, until it is
+corrected.
 
 By hand: every payment is read. One that was not counted, or not as it is now, is counted. Then the roll-ups are
 compared with the sum of what was counted, and one that differs is corrected.
@@ -12,7 +13,7 @@ The report is kept, and the console shows it. A difference raises an alarm.
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -173,18 +174,18 @@ def _has_ended(period: Period) -> bool:
 def _changed_periods(run: Recount, recorded: Iterable[str]) -> set[Period]:
     """Return the periods to which payments with a record of these days contribute, or did when they were counted."""
     periods: set[Period] = set()
-    for batch in itertools.batched(_recorded_payments(run, recorded), KEYS_PER_READ, strict=False):
+    for batch in itertools.batched(_recorded_subjects(run, recorded), KEYS_PER_READ, strict=False):
         run.check_time()
-        run.payments += len(batch)
-        for payment_id, counted, now in _read(batch):
-            if rollups.difference(counted, now) and not _is_recent(payment_id):
-                run.missing.append(payment_id)
+        run.payments += sum(not is_plan(subject) for subject in batch)
+        for subject, counted, now in _read(batch):
+            if rollups.difference(counted, now) and not _is_recent(subject):
+                run.missing.append(subject)
             periods |= set(map(_period, [*counted, *now]))
     return periods
 
 
-def _recorded_payments(run: Recount, recorded: Iterable[str]) -> list[str]:
-    """Return the payments with an audit record of these days."""
+def _recorded_subjects(run: Recount, recorded: Iterable[str]) -> list[str]:
+    """Return the payments and plans with an audit record of these days."""
     subjects: dict[str, None] = {}
     for day in recorded:
         run.check_time()
@@ -192,17 +193,20 @@ def _recorded_payments(run: Recount, recorded: Iterable[str]) -> list[str]:
             if number % KEYS_PER_READ == 0:
                 run.check_time()
             subjects[key["subject"]["S"]] = None
-    return [subject for subject in subjects if not is_plan(subject)]
+    return list(subjects)
 
 
-def _read(payment_ids: Iterable[str]) -> Iterator[tuple[str, Contribution, Contribution]]:
-    """Yield each payment with what was counted of it, and what it contributes now."""
-    for payment_id, counted, now in analytics.contributions(payment_ids):
-        yield payment_id, rollups.from_json(counted.figures), now
+def _read(subjects: Iterable[str]) -> Iterator[tuple[str, Contribution, Contribution]]:
+    """Yield each payment or plan with what was counted of it, and what it contributes now."""
+    for subject, counted, now in analytics.contributions(subjects):
+        yield subject, rollups.from_json(counted.figures), now
 
 
-def _is_recent(payment_id: str) -> bool:
-    payment = stored.load_payments([payment_id]).get(payment_id)
+def _is_recent(subject: str) -> bool:
+    if is_plan(subject):
+        records = queries.recorded_trail(subject)
+        return bool(records) and clock.now() - timestamps.epoch(records[-1]["recorded_at"]) < GRACE_S
+    payment = stored.load_payments([subject]).get(subject)
     return payment is not None and clock.now() - timestamps.epoch(payment.updated_at) < GRACE_S
 
 
@@ -228,7 +232,7 @@ def _compare(run: Recount, periods: list[Period], recorded: list[str]) -> Differ
     dates = sorted({*recorded, *(day for one in roll_ups.values() for day in one.recorded_days)})
     expected: Contribution = {}
     compared = set(periods)
-    for batch in itertools.batched(_recorded_payments(run, dates), KEYS_PER_READ, strict=False):
+    for batch in itertools.batched(_recorded_subjects(run, dates), KEYS_PER_READ, strict=False):
         run.check_time()
         for _, _, now in _read(batch):
             rollups.add_to(expected, {key: one for key, one in now.items() if _period(key) in compared})
@@ -238,7 +242,7 @@ def _compare(run: Recount, periods: list[Period], recorded: list[str]) -> Differ
 def _roll_ups_of(period: Period) -> Iterator[RollUp]:
     zone, name = period
     partition = rollups.month_partition(name[:7], zone)
-    kinds = {rollups.DAY: partition, rollups.CODE: partition}
+    kinds = dict.fromkeys((rollups.DAY, rollups.CODE, rollups.PLAN), partition)
     if _is_month(period):
         kinds = {rollups.COHORT: rollups.cohort_partition(zone), rollups.STATUS: rollups.status_partition(zone)}
     for kind, partition in kinds.items():
@@ -265,15 +269,17 @@ def _every_payment(run: Recount) -> Iterator[tuple[str, ...]]:
             yield batch
 
 
-def _repair_payments(run: Recount, payment_ids: Iterable[str]) -> None:
-    for payment_id, counted, now in _read(payment_ids):
-        run.payments += 1
+def _repair_payments(run: Recount, payment_ids: Sequence[str]) -> None:
+    """Count these payments and their plans, as far as they were not counted as they are now."""
+    plans = (payment.plan for payment in stored.load_payments(payment_ids).values() if payment.plan)
+    run.payments += len(payment_ids)
+    for subject, counted, now in _read([*payment_ids, *dict.fromkeys(plans)]):
         if not rollups.difference(counted, now):
             continue
         run.check_time()
-        is_missing = analytics.count_payment(payment_id, queries.recorded_days_of(payment_id))
-        if is_missing and not _is_recent(payment_id):
-            run.missing.append(payment_id)
+        is_missing = analytics.count_subject(subject, queries.recorded_days_of(subject))
+        if is_missing and not _is_recent(subject):
+            run.missing.append(subject)
             run.repaired += 1
 
 

@@ -52,9 +52,9 @@ class RollUp:
 
 @dataclass(frozen=True)
 class Counted:
-    """The counted contribution of a payment: the figures of each roll-up, by its key as text."""
+    """The counted contribution of a payment or plan: the figures of each roll-up, by its key as text."""
 
-    payment_id: str
+    subject: str
     figures: dict[str, Figures] = field(default_factory=dict)
     version: int = 0
 
@@ -74,19 +74,19 @@ def load_payments(payment_ids: Iterable[str]) -> dict[str, Payment]:
     return {payment.payment_id: payment for payment in loaded}
 
 
-def load_counted(payment_ids: Iterable[str]) -> dict[str, Counted]:
-    """Return what was counted of each payment, by id."""
-    ids = list(dict.fromkeys(payment_ids))
-    items = _load(_counted_key(payment_id) for payment_id in ids)
-    in_order = (items.get(_counted_key(payment_id)) for payment_id in ids)
+def load_counted(subjects: Iterable[str]) -> dict[str, Counted]:
+    """Return what was counted of each payment or plan, by id."""
+    ids = list(dict.fromkeys(subjects))
+    items = _load(map(_counted_key, ids))
+    in_order = (items.get(_counted_key(subject)) for subject in ids)
     return {
-        payment_id: Counted(payment_id, dict(item.figures), int(item.version)) if item else Counted(payment_id)
-        for payment_id, item in zip(ids, in_order, strict=True)
+        subject: Counted(subject, dict(item.figures), int(item.version)) if item else Counted(subject)
+        for subject, item in zip(ids, in_order, strict=True)
     }
 
 
 def every_counted() -> Iterator[list[Counted]]:
-    """Yield what was counted of every payment, also of those that no longer exist, page by page of the table."""
+    """Yield what was counted of each payment and plan, page by page of the table. Some may no longer exist."""
     start: Item | None = None
     while True:
         page = dynamodb.scan_page(RollUpItem, limit=ITEMS_PER_SCAN, start=start)
@@ -123,7 +123,7 @@ def store(claims: Iterable[Claim], counted: Iterable[Counted], roll_ups: Iterabl
     """
     now = timestamps.iso(clock.now())
     writes = [_claim(subject, sort_key, now) for subject, sort_key in claims]
-    writes += [_put(_counted_key(one.payment_id), one.figures, one.version, frozenset()) for one in counted]
+    writes += [_put(_counted_key(one.subject), one.figures, one.version, frozenset()) for one in counted]
     writes += [_put(one.key, one.figures, one.version, one.recorded_days, now) for one in roll_ups]
     try:
         dynamodb.call("transact_write_items", TransactItems=writes)
@@ -134,8 +134,8 @@ def store(claims: Iterable[Claim], counted: Iterable[Counted], roll_ups: Iterabl
         raise StorageRefused("The figures could not be stored. Try again.") from canceled
 
 
-def _counted_key(payment_id: str) -> RollUpKey:
-    return RollUpKey(f"{COUNTED}#{payment_id}", COUNTED)
+def _counted_key(subject: str) -> RollUpKey:
+    return RollUpKey(f"{COUNTED}#{subject}", COUNTED)
 
 
 def _load(roll_up_keys: Iterable[RollUpKey]) -> dict[RollUpKey, RollUpItem]:

@@ -76,7 +76,7 @@ def analytics(query: Mapping[str, str]) -> dict[str, Any]:
 
 
 def details(query: Mapping[str, str]) -> dict[str, Any]:
-    """Return outcomes by currency, track and method, the most used codes, and the cohorts. Raises `Unprocessable`.
+    """Return outcomes by currency, track and method, the most used codes, cohorts and plans. Raises `Unprocessable`.
 
     `complete` is false if the range has more codes than one request may read.
     """
@@ -96,7 +96,23 @@ def details(query: Mapping[str, str]) -> dict[str, Any]:
         "codes": codes,
         "complete": complete,
         "cohorts": list(_cohorts(selected)),
+        "plans": _plans(selected),
     }
+
+
+def _plans(selected: Range) -> list[dict[str, Any]]:
+    """Return the figures of plans in the range, by currency, track or membership, and kind of plan."""
+    groups: dict[tuple[str, str, str], Figures] = {}
+    for roll_up in _roll_ups(selected, rollups.PLAN):
+        _, _, currency, track, kind = roll_up.key.parts
+        if selected.has(currency, track):
+            group = currency, track, kind
+            groups[group] = rollups.added(groups.get(group, {}), roll_up.figures)
+    names = ("settlements", "settled", *rollups.PLAN_FIGURES)
+    return [
+        {"currency": currency, "track": track, "kind": kind, **{name: figures.get(name, 0) for name in names}}
+        for (currency, track, kind), figures in sorted(groups.items())
+    ]
 
 
 def _outcomes(figures: Figures) -> dict[str, int | None]:

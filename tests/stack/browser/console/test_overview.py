@@ -268,7 +268,11 @@ def check_with_a_screen_reader(francs: Locator, books: Counter[str]) -> None:
 
 ZERO = {"created": 0, "settled": 0, "refunded": 0, "lost": 0, "fees": 0, "net": 0, "payments": 0, "failures": {}}
 RECOUNTED = {"at": "2026-11-24T05:00:00.000Z", "equal": True, "differences": []}
-DETAILS: dict[str, Any] = {"outcomes": [], "codes": [], "complete": True, "cohorts": []}
+DETAILS: dict[str, Any] = {"outcomes": [], "codes": [], "complete": True, "cohorts": [], "plans": []}
+PLANS: dict[str, Any] = {
+    "currency": "usd", "track": "DP", "kind": "installments", "settlements": 3, "settled": 37_425, "started": 2,
+    "suspended": 1, "restored": 0, "completed": 0, "closed": 0, "refunded": 0, "abandoned": 4,
+}  # fmt: skip
 
 
 def answer(staff: Staff, figures: dict[str, Any], details: dict[str, Any] = DETAILS) -> None:
@@ -287,7 +291,7 @@ def chart_rows(chart: Locator) -> list[list[str]]:
 def test_each_currency_has_its_minor_units_and_each_day_its_place(staff: Staff) -> None:
     usd = {**ZERO, "period": "2026-11-02", "currency": "usd", "settled": 9_007_199_254_740_99, "net": -12_345}
     jpy = {**ZERO, "period": "2026-11-03", "currency": "jpy", "settled": 60_000, "net": 58_000}
-    answer(staff, {"periods": [usd, jpy], "totals": [jpy, usd]})
+    answer(staff, {"periods": [usd, jpy], "totals": [jpy, usd]}, {**DETAILS, "plans": [PLANS]})
     staff.open("#/overview")
     yen, dollars = (staff.main.get_by_role("region", name=name, exact=True) for name in ("JPY", "USD"))
     expect(yen.locator("dd").first).to_have_text("¥60,000")
@@ -301,6 +305,11 @@ def test_each_currency_has_its_minor_units_and_each_day_its_place(staff: Staff) 
         ["2026-11-02", "-123.45", "9007199254740.99", "0.00", "0.00", "0.00"],
         ["2026-11-03", "0.00", "0.00", "0.00", "0.00", "0.00"],
     ]
+    plans = dollars.get_by_role("figure", name="Payment plans")
+    finding = "Plans received $374.25 in 3 payments; 2 started. Access was suspended once and restored never."
+    expect(plans.locator("figcaption")).to_have_text(finding)
+    assert chart_rows(plans)[1] == ["DP, installments", "374.25", "3", "2", "1", "0", "0", "0", "0", "4"]
+    expect(yen.get_by_role("figure", name="Payment plans")).to_have_count(0)
     net = yen.get_by_role("figure", name="Net by day")
     expect(net.locator("figcaption")).to_have_text("Net is ¥58,000 in total. The most was ¥58,000, on 3 Nov.")
     assert chart_rows(net)[3] == ["2026-11-03", "58000", "60000", "0", "0", "0"]
