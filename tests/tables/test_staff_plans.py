@@ -12,7 +12,9 @@ from tests.tables.test_plans import problem
 from tuition.core import emails, timestamps
 from tuition.core.errors import Unprocessable
 from tuition.payments import plan_decisions
-from tuition.storage import queries
+from tuition.storage import effects, queries
+from tuition.storage.effects import Effect
+from tuition.storage.items import EMAILS
 from tuition.views import exports, payment_list, plan_list
 
 PLANS, PLAN = "GET /api/admin/plans", "GET /api/admin/plans/{plan_id}"
@@ -133,6 +135,24 @@ def test_one_plan_has_its_payments_records_and_boundaries_ahead(
     assert [(one["seq"], one["day"]) for one in shown["facts"]["announcements"]] == [(2, "2026-04-10")]
     assert {record["subject"] for record in shown["audit"]} == {beginning["plan_id"], beginning["payment_id"]}
     assert [record["at"] for record in shown["audit"]] == sorted(record["at"] for record in shown["audit"])
+    assert shown["sentence"].startswith("The plan gives access: 1 of 4 installments are paid, and the next")
+    explained = tuition.admin(admin, f"{PAYMENT}/explain", payment_id=beginning["payment_id"]).body
+    assert [(one["subject"], one["from"], one["to"]) for one in explained["plan_changes"]] == [
+        (beginning["payment_id"], None, "OPEN"), (beginning["payment_id"], "OPEN", "ACTIVE"),
+    ]  # fmt: skip
+    effects.skip(
+        Effect(EMAILS, beginning["plan_id"], "2026-04-03T12:00:00.000Z#evt_1", "plan_charge_announced"), "no_sender"
+    )
+    timeline = tuition.admin(admin, "GET /api/admin/users/timeline", query={"user_id": student.sub}).body
+    (of_plan,), (of_payment,) = timeline["plans"], timeline["payments"]
+    by_subject = {beginning["plan_id"]: of_plan["audit"], beginning["payment_id"]: of_payment["audit"]}
+    assert {key: [one["seq"] for one in trail] for key, trail in by_subject.items()} == {
+        key: [one["seq"] for one in shown["audit"] if one["subject"] == key] for key in by_subject
+    }
+    assert (of_plan["plan"]["plan_id"], [one["kind"] for one in of_plan["emails"]]) == (
+        beginning["plan_id"],
+        ["plan_charge_announced"],
+    )
     reads = [r for r in tuition.stored_records() if r["type"] == "data.read" and r["subject"] == admin.sub]
     assert any(student.sub in r["transition"]["read"]["users"] for r in reads)
     actions = tuition.admin(admin, PAYMENT, payment_id=beginning["payment_id"]).body["actions"]

@@ -1,8 +1,9 @@
 // Why a payment gives access or not: each condition with its facts, and the records that brought them.
 import { get, useResponse } from "./api.js";
-import { None, WhenLoaded } from "./components.js";
+import { None, Time, WhenLoaded } from "./components.js";
 import { html, useState } from "./preact.js";
 import { routeTo } from "./route.js";
+import { planStatus } from "./status.js";
 
 const TERMS = {
   settled: "It was paid",
@@ -22,10 +23,17 @@ export function Explanation({ payment, grantsAccess }) {
 
 function Terms({ payment: { payment_id: id, version } }) {
   const state = useResponse(() => get(`/admin/payments/${encodeURIComponent(id)}/explain`), [id, version]);
-  return html`<${WhenLoaded} of=${state}>${({ sentence, terms, plan_id: plan }) => html`<p class="strong">${sentence}</p>
+  return html`<${WhenLoaded} of=${state}>${({ sentence, terms, plan_id: plan, plan_changes: changes }) => html`<p class="strong">${sentence}</p>
+    ${changes.length > 0 && html`<ul class="plain">${changes.map((change) => html`<${PlanChange} key=${`${change.subject} ${change.seq}`} change=${change} />`)}</ul>`}
     ${plan && html`<p class="small">The conditions below are those of this payment alone. <a href=${routeTo(["plans", plan])}>Open the plan</a></p>`}
     <div class="scroll" tabindex="0" role="region" aria-label="Conditions of access"><table><thead><tr><th scope="col">Condition</th><th scope="col">Holds</th><th scope="col">Records</th><th scope="col">Facts</th></tr></thead>
     <tbody>${terms.map((term) => html`<${TermRow} key=${term.term} id=${id} term=${term} />`)}</tbody></table></div>`}<//>`;
+}
+
+/** A change of the plan’s status, with the record that brought it: of the plan, or of one of its payments. */
+function PlanChange({ change: { at, subject, seq, type, to } }) {
+  const address = subject.startsWith("pay_") ? routeTo(["payments", subject], { version: seq }) : routeTo(["plans", subject]);
+  return html`<li><${Time} at=${at} /> The plan is “${planStatus(to)[0]}”: <a href=${address} title=${type}>record ${seq} of ${subject}</a></li>`;
 }
 
 function TermRow({ id, term: { term, holds, facts, records } }) {

@@ -11,7 +11,7 @@ import { Result } from "./result.js";
 import { lastList, openDialog, routeTo } from "./route.js";
 import { installmentState } from "./status.js";
 import { EntryList } from "./timeline.js";
-import { inOrder, recordEntry } from "./timeline_entries.js";
+import { inOrder, planRecordEntry } from "./timeline_entries.js";
 
 export function Plan({ id, query, staff }) {
   const state = useResponse(() => get(`/admin/plans/${encodeURIComponent(id)}`), [id]);
@@ -48,6 +48,7 @@ function Details({ details, query, staff, result, done }) {
       <span>${plan.grants_access ? "Access granted" : "No access"}</span>
       ${plan.cancel_at && html`<span>ends on ${plan.cancel_at}</span>`}
     </p>
+    <p>${details.sentence}</p>
     <${Result} result=${result} takesFocus=${true} />
     ${plan.attention.map((reason) => html`<${Attention} key=${reason.name} reason=${reason} staff=${staff} />`)}
     <${Schedule} details=${details} staff=${staff} />
@@ -148,8 +149,7 @@ function PlanTimeline({ details }) {
   const { plan, payments, audit, chains } = details;
   const byId = Object.fromEntries(payments.map((payment) => [payment.payment_id, payment]));
   const entries = audit.map((record) => ({
-    ...recordEntry(record),
-    actor: record.actor && { id: record.actor, isStudent: record.actor === plan.user_id },
+    ...planRecordEntry(record, plan.user_id),
     payment: byId[record.subject] && { ...byId[record.subject], track: null, membership: null },
   }));
   const broken = chains.find(({ verified }) => !verified);

@@ -1,6 +1,7 @@
 // A timeline in words: the events of a payment or of a student, with the technical ones on demand.
 import { Id, installmentText, productOf, Time, usePages, UserLink } from "./components.js";
 import { MomentForm } from "./moment.js";
+import { planName } from "./plans.js";
 import { html, useState } from "./preact.js";
 import { NOT_RECORDED } from "./record_words.js";
 import { routeTo } from "./route.js";
@@ -55,13 +56,13 @@ export function AuditStatus({ chain, count }) {
 }
 
 function Entry({ entry, technical }) {
-  const { at, title, source, kind, actor, record, id, payment } = entry;
+  const { at, title, source, kind, actor, record, id, payment, plan } = entry;
   const [open, setOpen] = useState(false);
   const lines = technical ? entry.lines : entry.words;
   return html`<li class=${kind}>
     <span class="when"><${Time} at=${at} seconds=${true} /></span>
     <div class="what">
-      <p class="title">${title}${payment && html` · <a href=${routeTo(["payments", payment.payment_id])}>${paymentName(payment)}</a>`}</p>
+      <p class="title">${title}${payment && html` · <a href=${routeTo(["payments", payment.payment_id])}>${paymentName(payment)}</a>`}${plan && html` · <a href=${routeTo(["plans", plan.plan_id])}>${planName(plan)}</a>`}</p>
       ${technical && record && title !== record.type && html`<p class="faint"><code>${record.type}</code></p>`}
       ${lines.map((line) => html`<p key=${line}>${line}</p>`)}
       ${technical && id && html`<p class="faint"><${Id} id=${id} /></p>`}

@@ -18,6 +18,16 @@ export function timelineEntries({ payment, facts, audit, emails = [] }) {
   return inOrder([...atStripe, ...records, ...emails.map(emailEntry)]);
 }
 
+/** The entries of a plan that belong to none of its payments, each with the plan. */
+export const planEntries = ({ plan, audit, emails }) =>
+  [...audit.map((record) => planRecordEntry(record, plan.user_id)), ...emails.map(emailEntry)].map((entry) => ({ ...entry, key: `${plan.plan_id} ${entry.key}`, plan }));
+
+/** A record of a plan, or of one of its payments. `student` is the user id of the plan's student. */
+export const planRecordEntry = (record, student) => ({
+  ...recordEntry(record),
+  actor: record.actor && { id: record.actor, isStudent: record.actor === student },
+});
+
 /** The entries, oldest first. */
 export const inOrder = (entries) =>
   entries.sort((a, b) => toSecond(a.at).localeCompare(toSecond(b.at)) || a.rank - b.rank || 0);

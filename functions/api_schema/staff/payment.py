@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from api_schema.about import About, PaymentId, Time, Url
 from api_schema.payments import Document, StaffPaymentWithRequests
-from api_schema.plans import Plan
+from api_schema.plans import Plan, PlanStatus
 from api_schema.staff.audit import AuditRecord, Chain
 from api_schema.staff.facts import Facts
 from api_schema.staff.fields import EnrollmentStatus
@@ -128,6 +128,18 @@ class AccessTerm:
     records: Annotated[list[int], About("The numbers of the audit records that brought these facts.", examples=[[2]])]
 
 
+@dataclass(kw_only=True)
+class PlanChange:
+    """A change of a plan's status, and the record that brought it: of the plan, or of one of its payments."""
+
+    at: Time
+    subject: Annotated[str, About("The plan's id, or a payment's.", examples=["pln_4f1c2a9b7d3e4c58"])]
+    seq: Annotated[int, About("The number of the record in its chain.", examples=[3])]
+    type: Annotated[str, About("The record's type.", examples=["plan.tick"])]
+    from_: Annotated[PlanStatus | None, About("Null: the plan was new.", name="from", examples=["ACTIVE"])]
+    to: Annotated[PlanStatus, About(examples=["LATE"])]
+
+
 @dataclass
 class Explanation:
     """Why a payment gives access, or why not."""
@@ -138,3 +150,6 @@ class Explanation:
     plan_id: Annotated[str | None, About("The plan whose installments it pays: that one gives access.")]
     sentence: Annotated[str, About(examples=["The student is enrolled in DP: this payment was paid."])]
     terms: Annotated[list[AccessTerm], About("The first that does not hold is the reason.")]
+    plan_changes: Annotated[
+        list[PlanChange], About("The changes of the plan's status, the oldest first. Empty without a plan.")
+    ]

@@ -165,6 +165,13 @@ class PlanDetails:
     """A plan with everything about it."""
 
     plan: StaffPlan
+    sentence: Annotated[
+        str,
+        About(
+            "Why it gives access or not.",
+            examples=["The plan gives access: 2 of 4 installments are paid, and the next, 124.75 USD, is due on …"],
+        ),
+    ]
     payments: Annotated[list[StaffPayment], About(f"The newest {MAX_PAYMENTS}.")]
     more_payments: Annotated[bool, About("Whether the plan has older ones.", examples=[False])]
     facts: PlanFacts

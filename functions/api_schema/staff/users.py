@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from api_schema.about import About, Cursor, Email, PaymentId, Text, Time, Track, Url, UserId
 from api_schema.enrollments import EnrollmentFields
 from api_schema.payments import StaffPayment, StaffPaymentWithRequests
-from api_schema.plans import StaffPlan
+from api_schema.plans import Plan, StaffPlan
 from api_schema.staff.audit import AuditRecord, Chain
 from api_schema.staff.facts import Facts
 from api_schema.staff.notes import Notes
@@ -166,10 +166,20 @@ class PaymentEvents:
 
 
 @dataclass
+class PlanEvents:
+    """A plan with the events that belong to none of its payments."""
+
+    plan: Plan
+    audit: list[AuditRecord]
+    emails: list[EmailToStudent]
+
+
+@dataclass
 class StudentTimeline:
     """A page of a user's payments, the newest first, with their events. Those of two pages overlap in time."""
 
     payments: list[PaymentEvents]
+    plans: Annotated[list[PlanEvents], About("Those that these payments pay. Another page may repeat one.")]
     next_cursor: Cursor
 
 

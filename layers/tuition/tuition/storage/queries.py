@@ -499,9 +499,9 @@ def page_of_trail(subject: str, limit: int, cursor: Cursor | None) -> tuple[list
     return page.items, Cursor.after(page, partition, "record")
 
 
-def emails_about(payment_id: str) -> list[Item]:
-    """Read what became of each email about a payment, as DynamoDB writes it."""
-    return _all(EffectItem, "consumer_subject", f"{EMAILS}#{payment_id}")
+def emails_about(subject: str) -> list[Item]:
+    """Read what became of each email about a payment or a plan, as DynamoDB writes it."""
+    return _all(EffectItem, "consumer_subject", f"{EMAILS}#{subject}")
 
 
 def expired(payment_ids: Iterable[str]) -> frozenset[str]:

@@ -11,6 +11,7 @@ from tuition.core import (
     plan_attempts,
     plan_attention,
     plan_checks,
+    plan_explanation,
     plan_forecast,
     plan_outcomes,
     plan_schedule,
@@ -98,6 +99,7 @@ def details(plan_id: str) -> dict[str, Any]:
     )
     return {
         "plan": with_emails([plan])[0],
+        "sentence": plan_explanation.for_staff(plan),
         "payments": [view.json() for view in views],
         "more_payments": more,
         "facts": facts_json(plan),
