@@ -1,13 +1,15 @@
 """Where each part breaks, in purchases per second, and what raises it: from measured counts and published quotas.
 
-The counts are those of benchmarks/capacity.json and of the template; the quotas are AWS's and Stripe's published
-defaults. `python -m tools.capacity` writes the table of docs/operations.md, and a test compares the two.
+The counts are those of benchmarks/capacity.json, of benchmarks/plans.txt and of the template; the quotas are AWS's and
+Stripe's published defaults. `python -m tools.capacity` writes the tables of docs/operations.md, and a test compares
+them.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,6 +24,7 @@ TARGET = 100
 HEADROOM_PERCENT = 20
 """A quota is raised to the need at `TARGET` and this much more."""
 FIGURES = ROOT / "benchmarks" / "capacity.json"
+PLAN_FIGURES = ROOT / "benchmarks" / "plans.txt"
 PAGE = ROOT / "docs" / "operations.md"
 
 # Assumptions that no file measures: the behavior of students, and the time that the network takes.
@@ -281,6 +284,76 @@ def read_parts() -> list[Part]:
     return list(parts(json.loads(FIGURES.read_text()), read_template(ROOT / "template.yaml")))
 
 
+# --- payment plans ---
+
+DAY_S = 86_400
+
+
+@dataclass(frozen=True)
+class PlanCosts:
+    """The costs of a part of a plan's life, per plan, as benchmarks/plans.txt has them."""
+
+    stripe_calls: float
+    dynamodb_calls: float
+    read_units: float
+    write_units: float
+
+
+def plan_costs(text: str) -> dict[str, PlanCosts]:
+    """Read the costs of each part of a plan's life."""
+    rows = re.findall(r"^(\S.*?) {2,}([0-9.]+) +([0-9.]+) +([0-9.]+) +([0-9.]+)$", text, re.MULTILINE)
+    return {name: PlanCosts(*map(float, costs)) for name, *costs in rows}
+
+
+def plan_parts(costs: Mapping[str, PlanCosts], template: Mapping[str, Any]) -> Iterator[Part]:
+    """Yield each part of charging installments. Its quota is that of a day, and it uses some of it per installment."""
+    collected = [costs["announce 2"], costs["charge 2"]]
+    calls = sum(one.stripe_calls for one in collected)
+    seconds = (sum(one.dynamodb_calls for one in collected) * DYNAMODB_MS + calls * STRIPE_MS) / 1000
+    workers = _default(template, "ReconcileConcurrency")
+    interval = _default(template, "StripeCallIntervalMs")
+    time = Quota("seconds of `ReconcileConcurrency` workers", workers * DAY_S, "parameter", "you", "template.yaml")
+    yield Part("the collector's workers", time, seconds)
+    name = "calls of `ReconcileConcurrency` x 1000 / `StripeCallIntervalMs` per s"
+    pace = Quota(
+        name, workers * 1000 * DAY_S // interval, "parameter", "you, up to what Stripe allows", "template.yaml"
+    )
+    yield Part("the collector's calls", pace, calls)
+    one = Quota(
+        "requests per endpoint, at 25 per s", 25 * DAY_S, "request", "Stripe's support, ahead of a sale", STRIPE
+    )
+    yield Part("Stripe: confirm (the collector)", one, 1)
+
+
+def read_plan_parts() -> list[Part]:
+    """Return the parts of charging installments, from the figures and the template of the repository."""
+    return list(plan_parts(plan_costs(PLAN_FIGURES.read_text()), read_template(ROOT / "template.yaml")))
+
+
+def plan_table(rows: list[Part]) -> str:
+    """Return the table about installments in Markdown."""
+    lines = [
+        "| part | per installment | quota per day, default | installments due on one day | raised how, by whom |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for part in rows:
+        cells = (f"{part.per_purchase:,.2f}", _limit(part.quota), f"{part.breaks_at:,.0f}", _raised(part.quota))
+        lines.append(f"| {part.name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+# --- the page ---
+
+
+def _raised(quota: Quota) -> str:
+    return f"{quota.raised}: {quota.by}" if quota.by else "cannot be raised"
+
+
+def _limit(quota: Quota) -> str:
+    number = f"{quota.default:,.0f}"
+    return f"[{number}]({quota.source}) {quota.name}" if quota.source.startswith("http") else f"{number} {quota.name}"
+
+
 def table(rows: list[Part]) -> str:
     """Return the table in Markdown."""
     lines = [
@@ -288,14 +361,10 @@ def table(rows: list[Part]) -> str:
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for part in rows:
-        quota = part.quota
         needed = f"**{part.needed:,}**" if part.needed else "enough" if part.sustains else "**not reached**"
-        how = f"{quota.raised}: {quota.by}" if quota.by else "cannot be raised"
-        limit = f"{quota.default:,.0f} {quota.name}" if not quota.source.startswith("http") else (
-            f"[{quota.default:,.0f}]({quota.source}) {quota.name}"
-        )  # fmt: skip
         lines.append(
-            f"| {part.name} | {part.per_purchase:,.2f} | {limit} | {_rounded(part.breaks_at)} | {needed} | {how} |"
+            f"| {part.name} | {part.per_purchase:,.2f} | {_limit(part.quota)} | {_rounded(part.breaks_at)} | {needed} "
+            f"| {_raised(part.quota)} |"
         )
     return "\n".join(lines)
 
@@ -313,9 +382,14 @@ def updated(page: str, text: str, name: str = "capacity") -> str:
 
 
 def main(page: Path = PAGE) -> int:
-    """Write the table into docs/operations.md."""
-    page.write_text(updated(page.read_text(encoding="utf-8"), table(read_parts())), encoding="utf-8")
+    """Write the tables into docs/operations.md."""
+    page.write_text(with_tables(page.read_text(encoding="utf-8")), encoding="utf-8")
     return 0
+
+
+def with_tables(page: str) -> str:
+    """Return the page with both tables as they follow from the figures."""
+    return updated(updated(page, table(read_parts())), plan_table(read_plan_parts()), "capacity of plans")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ PARTS = capacity.read_parts()
 
 def test_the_table_of_the_document_is_computed_from_the_figures_and_the_template() -> None:
     page = capacity.PAGE.read_text(encoding="utf-8")
-    assert page == capacity.updated(page, capacity.table(PARTS)), "run `make capacity`"
+    assert page == capacity.with_tables(page), "run `make capacity`"
 
 
 def test_each_part_has_one_row() -> None:
@@ -32,6 +32,15 @@ def test_every_part_sustains_a_hundred_purchases_per_second_with_the_raises_of_t
         assert part.quota.by and part.quota.raised != "no"
         raised = replace(part, quota=replace(part.quota, default=part.needed))
         assert raised.breaks_at >= capacity.TARGET
+
+
+def test_the_installments_of_a_day_are_charged_on_that_day() -> None:
+    parts = capacity.read_plan_parts()
+    assert all(part.breaks_at >= 100_000 for part in parts), parts
+    costs = capacity.plan_costs(capacity.PLAN_FIGURES.read_text())
+    whole = costs.pop("all of a plan")
+    del costs["a run without anything due"]
+    assert whole.stripe_calls == pytest.approx(sum(one.stripe_calls for one in costs.values()), abs=0.2)
 
 
 def test_a_part_that_cannot_be_raised_and_breaks_earlier_does_not_sustain() -> None:
