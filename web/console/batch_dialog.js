@@ -1,8 +1,40 @@
 // Deciding several items of a queue: one request per item, one after the other, each with its own outcome.
-import { explain, isUncertain, reportSessionExpired } from "./api.js";
+import { moneyWithCode } from "../shared/format.js";
+import { explain, get, isUncertain, reportSessionExpired } from "./api.js";
 import { Dialog } from "./dialog.js";
-import { html, useLayoutEffect, useRef, useState } from "./preact.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "./preact.js";
 import { closeDialog } from "./route.js";
+
+/** `{ key: details }` of these rows, read one after the other from their paths, and the error of the first failure. */
+export function useDetails(rows, keyOf, pathOf) {
+  const [state, set] = useState({ details: {} });
+  useEffect(() => {
+    let current = true;
+    const load = async () => {
+      try {
+        for (const row of rows) {
+          if (!current) return;
+          const details = await get(pathOf(row));
+          set((before) => ({ details: { ...before.details, [keyOf(row)]: details } }));
+        }
+      } catch (error) {
+        if (!reportSessionExpired(error)) set((before) => ({ ...before, error }));
+      }
+    };
+    load();
+    return () => {
+      current = false;
+    };
+  }, []);
+  return state;
+}
+
+/** `1,497.00 USD`, or `998.00 USD and 100.00 EUR`: the sums of amounts by currency. */
+export function totals(amounts) {
+  const sums = new Map();
+  for (const { amount, currency } of amounts) sums.set(currency, (sums.get(currency) ?? 0) + amount);
+  return [...sums].map(([currency, amount]) => moneyWithCode(amount, currency)).join(" and ");
+}
 
 /** The refusals that concern one item only, such as another member of staff who was first: the others continue. */
 const OF_ONE_ITEM = new Set([404, 409, 422]);

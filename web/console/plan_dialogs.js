@@ -22,6 +22,8 @@ const WORDING = {
 };
 
 export const decisionName = ({ decision, seq }) => WORDING[decision](seq)[0];
+export const decisionWords = ({ decision, seq }) => WORDING[decision](seq)[1];
+export const decisionResult = ({ decision, seq }) => WORDING[decision](seq)[2];
 
 const isProcessing = ({ schedule }) => schedule.some(({ state }) => state === "processing");
 
@@ -41,7 +43,7 @@ function announcedText({ decision, seq }, plan) {
 }
 
 /** The outcome of a decision, which the API computes, in words. */
-function outcome(action, plan) {
+export function decisionOutcome(action, plan) {
   const { after } = action;
   const back = `${announcedText(action, plan)} ${moneyBack(action, plan)}`.trim();
   const access = after.grants_access === plan.grants_access ? `The student ${plan.grants_access ? "keeps" : "still has no"} access.` : `The student ${after.grants_access ? "gets" : "loses"} access.`;
@@ -62,7 +64,7 @@ export function DecisionDialog({ details, actions, done }) {
   const [title, what, result] = WORDING[first.decision](first.seq);
   const needsDay = first.decision === "reschedule";
   const pausedAccess = { yes: true, no: false }[access];
-  const consequence = pausedAccess === undefined ? outcome(action, plan) : outcome({ ...action, after: { ...action.after, grants_access: pausedAccess } }, plan);
+  const consequence = pausedAccess === undefined ? decisionOutcome(action, plan) : decisionOutcome({ ...action, after: { ...action.after, grants_access: pausedAccess } }, plan);
   const submit = async () => {
     await post(`${path(plan)}/decisions`, {
       decision: first.decision,

@@ -1,44 +1,13 @@
 // Approving or declining several refund requests at once.
 import { moneyWithCode } from "../shared/format.js";
-import { explain, get, post, reportSessionExpired, useDraft } from "./api.js";
-import { BatchDialog } from "./batch_dialog.js";
+import { explain, get, post, useDraft } from "./api.js";
+import { BatchDialog, totals, useDetails } from "./batch_dialog.js";
 import { productOf } from "./components.js";
 import { TextField } from "./dialog.js";
-import { html, useEffect, useState } from "./preact.js";
+import { html, useState } from "./preact.js";
 import { accessAfterRefund, requestOutcome, ReturnWarning } from "./refund_dialogs.js";
 
 const paymentPath = ({ payment_id: id }) => `/admin/payments/${encodeURIComponent(id)}`;
-
-/** `{ id: details }` of the payments of these requests, read one after the other, and the error of the first failure. */
-function usePayments(requests) {
-  const [state, set] = useState({ details: {} });
-  useEffect(() => {
-    let current = true;
-    const load = async () => {
-      try {
-        for (const request of requests) {
-          if (!current) return;
-          const details = await get(paymentPath(request));
-          set((before) => ({ details: { ...before.details, [request.id]: details } }));
-        }
-      } catch (error) {
-        if (!reportSessionExpired(error)) set((before) => ({ ...before, error }));
-      }
-    };
-    load();
-    return () => {
-      current = false;
-    };
-  }, []);
-  return state;
-}
-
-/** `1,497.00 USD`, or `998.00 USD and 100.00 EUR`: the sums of amounts by currency. */
-function totals(amounts) {
-  const sums = new Map();
-  for (const { amount, currency } of amounts) sums.set(currency, (sums.get(currency) ?? 0) + amount);
-  return [...sums].map(([currency, amount]) => moneyWithCode(amount, currency)).join(" and ");
-}
 
 /** The amount of a request, and never more than can be refunded. `details` is its payment, once it is read. */
 const amountOf = ({ amount, refundable_amount: listed, currency }, details) => ({
@@ -53,7 +22,7 @@ const amountOf = ({ amount, refundable_amount: listed, currency }, details) => (
 export function RequestBatch({ requests, decision, mayDecide, done }) {
   const approving = decision === "approve";
   const [decidable] = useState(requests.filter(mayDecide));
-  const { details, error } = usePayments(approving ? decidable : []);
+  const { details, error } = useDetails(approving ? decidable : [], ({ id }) => id, paymentPath);
   const [note, setNote, discardNote] = useDraft(`batch.${decision}.note`);
   const [message, setMessage, discardMessage] = useDraft(`batch.${decision}.message`);
   const items = decidable.map((request) => itemOf(request, approving, details[request.id]));

@@ -70,6 +70,46 @@ def test_a_plan_is_found_moved_waived_charged_and_closed_with_all_money_back(sta
     staff.expect_text("Plan closed")
 
 
+def test_several_plans_are_decided_at_once_and_one_that_changed_meanwhile_is_refused(staff: Staff, sub: str) -> None:
+    staff.expected_errors.append(r"status of 409 ")
+    token = staff.running.token(sub)
+    data, developer = (started(staff.running, token, track) for track in ("DP", "FSD"))
+    staff.open(f"#/plans?q={sub}")
+    staff.expect_rows(2)
+    staff.main.get_by_role("button", name="Decide about selected…").click()
+    staff.expect_text("Select at least one row first.")
+    staff.main.get_by_label("Select all rows shown").check()
+    staff.expect_text("2 selected")
+    staff.main.get_by_role("button", name="Decide about selected…").click()
+    expect(staff.dialog).to_contain_text("Pause: selected plans")
+    expect(staff.dialog.get_by_role("listitem")).to_have_count(2)
+    expect(staff.dialog).to_contain_text(ACCESS_AND_MONEY)
+    order = {"decision": "waive", "seq": 4, "version": _details(staff, developer)["plan"]["version"], "note": "a gift"}
+    path = f"/api/admin/plans/{developer['plan_id']}/decisions"
+    assert staff.running.api("POST", path, staff.running.ready["admin_token"], json=order).status_code == 200
+    staff.dialog.get_by_label("Reason").fill("the school is closed")
+    staff.expect_accessible("plans-batch")
+    staff.dialog.get_by_role("button", name="Pause 2 plans").click()
+    expect(staff.dialog.get_by_role("status")).to_contain_text("1 of 2 done, 1 failed.")
+    expect(staff.dialog).to_contain_text("This plan has changed since you read it.")
+    expect(staff.dialog).to_contain_text("The plan is “Paused”.")
+    staff.dialog.get_by_role("button", name="Close").click()
+    expect(staff.main.get_by_role("status").first).to_contain_text("1 of 2 done, 1 failed.")
+    shown = [_details(staff, plan) for plan in (data, developer)]
+    assert [(one["plan"]["status"], len(one["facts"]["decisions"])) for one in shown] == [("PAUSED", 1), ("ACTIVE", 1)]
+    staff.main.get_by_label("Decision about the selected plans").select_option("resume")
+    staff.main.get_by_label("Select all rows shown").check()
+    staff.main.get_by_role("button", name="Decide about selected…").click()
+    expect(staff.dialog).to_contain_text("1 of the selected plans can’t be decided like this")
+    expect(staff.dialog.get_by_role("listitem")).to_have_count(1)
+    staff.dialog.get_by_role("button", name="Cancel").click()
+    staff.open(f"#/users/{sub}")
+    expect(staff.main.get_by_role("region", name="Timeline")).to_contain_text("Plan paused · DP, 4x")
+    staff.open_payment(data["payment_id"])
+    staff.main.get_by_role("button", name="Why access?").click()
+    staff.expect_text("The plan is “Paused”: record")
+
+
 def _details(staff: Staff, plan: dict[str, Any]) -> dict[str, Any]:
     details: dict[str, Any] = staff.running.staff(f"/plans/{plan['plan_id']}")
     return details
