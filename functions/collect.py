@@ -1,5 +1,7 @@
 """Collect the payment plans that are due, every quarter of an hour.
 
+An event with `recompute` compares every plan with its payments instead, behind `after`.
+
 The result is a report (`tuition.intake.walk.Run`). While another run is in progress, a caller that `waits` gets
 `{"lease_taken": true}`. For any other that is an error.
 """
@@ -19,4 +21,8 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         logger.info("collected plans", **report)
         return report
 
+    if event.get("recompute"):
+        report = collect.recompute(clock.remaining_of(context), event.get("after"))
+        logger.info("recomputed plans", **report)
+        return report
     return cursors.report_of(event, run)

@@ -21,10 +21,17 @@ def main(arguments: list[str] | None = None) -> int:
     """Return 0 if every plan that was due was collected, 1 if one was not, 2 if the function could not run."""
     parser = argparse.ArgumentParser(prog="make collect", description=__doc__)
     add_stack_options(parser)
+    parser.add_argument(
+        "--recompute",
+        action="store_true",
+        help="charge nothing, and correct every plan that differs from its payments, after a restore",
+    )
     options = parser.parse_args(arguments)
     failed: list[str] = []
     try:
         function = DeployedFunction(stack=options.stack, aws=options.aws, function=FUNCTION, api_port=options.api_port)
+        if options.recompute:
+            return _recompute(function)
         for _ in range(MAX_RUNS):
             report = function.invoke({})
             console.print(f"{report['checked']} plans were due, {report['backlog']} are left")
@@ -36,6 +43,24 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     for line in failed:
         console.print(f"[red]not collected[/] {line}")
+    return 0 if report["done"] and not failed else 1
+
+
+def _recompute(function: DeployedFunction) -> int:
+    """Compare every plan with its payments, in as many invocations as it needs."""
+    after, compared, failed = None, 0, list[str]()
+    while True:
+        report = function.invoke({"recompute": True, "after": after})
+        compared += report["checked"]
+        failed += report["failed"]
+        for plan_id in report["changed"]:
+            console.print(f"corrected {plan_id}")
+        if report["done"] or report["after"] == after:
+            break
+        after = report["after"]
+    console.print(f"{compared} plans were compared with their payments")
+    for line in failed:
+        console.print(f"[red]not compared[/] {line}")
     return 0 if report["done"] and not failed else 1
 
 

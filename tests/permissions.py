@@ -145,6 +145,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     | FAILED_RUNS
     | {
         "PlansTable/index/by_collect": {"Query"},
+        "PlansTable/index/by_status": {"Query"},
         "PaymentsTable/index/by_plan": {"Query"},
         "CustomersTable": {"BatchGetItem", "UpdateItem"},
         "AuditTable": {"PutItem", "Query"},

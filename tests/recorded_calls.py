@@ -211,6 +211,11 @@ UNUSED |= {
 UNUSED |= {
     ("CollectFunction", "FailedRuns", "SendMessage"): SENDER,
     ("CollectFunction", "ReconcileQueue", "SendMessage"): "only for more plans than one task has",
+    (
+        "CollectFunction",
+        "PlansTable/index/by_status",
+        "Query",
+    ): "only after a restore: `tests/tables/test_plan_checks.py`",
     ("ReconcileWorkerFunction", "CustomersTable", "BatchGetItem"): COLLECTED,
 }
 

@@ -3,25 +3,34 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local import verify
+from tests import archive_bucket
 from tests import plans as on_tables
+from tests.archive_copies import UNTIL, Copy, new_key, pack
 from tests.harness import NAMES, Harness, Student
 from tests.plans import MEMBERSHIP, MONTHLY
 from tests.tables.test_personal_data import all_parts
 from tests.tables.test_plan_ledger import chain_problem, enrollment, holds, paid, settle, stored
+from tests.tables.test_verify import rehashed
 from tuition import clock
 from tuition.core import timestamps
 from tuition.core.audit import AuditEntry
 from tuition.core.facts import Facts
 from tuition.core.payment_state import PaymentState
 from tuition.core.plan_facts import Method, PlanFacts
-from tuition.storage import keys, ledger, queries
+from tuition.intake import collect, walk
+from tuition.outbox import archive, archive_check
+from tuition.storage import keys, ledger, mapping, queries
+from tuition.storage.items import AuditItem
 from tuition.storage.ledger import Change
 from tuition.views import standings
+from verifier import tuition_verify
+from verifier.tuition_verify import DOES_NOT_HOLD, HOLDS
 
 TABLES = {
     "payments": ("payment_id",), "plans": ("plan_id",), "enrollments": ("user_id", "sort_key"),
@@ -145,6 +154,74 @@ def test_a_payment_that_a_restore_lost_alone_continues_its_plan(tuition: Harness
     assert stored(plan_id).covered == {1}
     assert not stored(plan_id).facts.rebuilt
     holds(plan_id)
+
+
+def test_every_plan_is_compared_with_its_payments_on_request(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plans are restored to a moment before their first payments, which are complete and so not due for a check."""
+    monkeypatch.setattr(collect, "PLANS_PER_TASK", 1)
+    students = [Student(f"{student.sub}-{number}") for number in range(3)]
+    states = [on_tables.begin(one.sub) for one in students]
+    plan_ids = [state.existing_plan.plan_id for state in states]
+    old = tuition.tables.scan(TableName="plans")["Items"]
+    for state in states:
+        ledger.update(state.existing.ref, settle)
+    for item in old:
+        tuition.tables.put_item(TableName="plans", Item=item)
+    assert {stored(plan_id).status for plan_id in plan_ids} == {"OPEN"}
+    without_time = tuition.collect(recompute=True, seconds=walk.RESERVE_S - 1)
+    assert without_time == {"checked": 0, "changed": [], "failed": [], "done": False, "after": None}
+    report = tuition.collect(recompute=True)
+    assert (report["done"], report["failed"], sorted(report["changed"])) == (True, [], sorted(plan_ids))
+    assert tuition.collect(recompute=True, after=report["after"])["checked"] == 0
+    assert {stored(plan_id).status for plan_id in plan_ids} == {"ACTIVE"}
+    assert tuition.collect(recompute=True)["changed"] == []
+    assert all(tuition.enrollment(one)["status"] == "ENROLLED" for one in students)
+    assert verified(tuition) == verify.HOLDS
+
+
+def test_a_record_of_a_plan_that_was_altered_is_found_by_the_archive_its_digests_and_the_auditor(
+    tuition: Harness,
+    student: Student,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The whole chain is hashed again, and the plan has the new head: its tables alone agree."""
+    tuition.freeze_time(timestamps.epoch("2026-11-23T12:00:00Z"))
+    bucket = archive_bucket.connect(monkeypatch)
+    plan_id = paid(student.sub).existing_plan.plan_id
+    on_tables.decide(plan_id, "pause", "dec_1")
+    items = tuition.tables.scan(TableName="audit")["Items"]
+    assert archive.write({f"{item['subject']['S']} {item['sort_key']['S']}": item for item in items}) == []
+    copy = Copy(tmp_path / "copy", new_key())
+    honest = pack(sorted(bucket.records, key=lambda one: (one["subject"], one["seq"])))
+    path = copy.put("2026-11-27T21", "all", honest)
+    copy.sign()
+    assert (archive_check.compare("2026-11-23", lambda: 900.0)["complete"], audited_copy(copy)) == (True, HOLDS)
+
+    chain = sorted((item for item in items if item["subject"]["S"] == plan_id), key=lambda one: int(one["seq"]["N"]))
+    plan = tuition.tables.get_item(TableName="plans", Key=keys.plan_key(plan_id))["Item"]
+    plan["audit_head"] = {"S": rehashed(chain, type="plan.agreed")}
+    for item in (*chain, plan):
+        tuition.tables.put_item(TableName="plans" if item is plan else "audit", Item=item)
+    assert verified(tuition) == verify.HOLDS
+    capsys.readouterr()
+    tables = verify.Tables(tuition.tables, {name: NAMES[name] for name in verify.TABLES})
+    assert verify.verify(tables, copy.root) == verify.DOES_NOT_HOLD
+    assert f"FINDING {plan_id}: " in capsys.readouterr().out
+    missing = archive_check.compare("2026-11-23", lambda: 900.0)["missing"]
+    assert {name.partition(" ")[0] for name in missing} == {plan_id} and len(missing) == len(chain)
+    forged = [mapping.record_to_json(AuditItem.from_raw_data(item)) for item in chain]
+    path.write_bytes(pack([*(one for one in bucket.records if one["subject"] != plan_id), *forged]))
+    assert audited_copy(copy) == DOES_NOT_HOLD
+
+
+def audited_copy(copy: Copy) -> int:
+    """Return the exit code of the auditor's program."""
+    where = ("--archive", str(copy.archive), "--digests", str(copy.digests), "--key", str(copy.root / "key.pem"))
+    return tuition_verify.main([*where, "--until", UNTIL])
 
 
 def test_a_copy_of_a_persons_data_has_their_plans_with_records_and_names_no_staff(

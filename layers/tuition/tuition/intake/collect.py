@@ -5,16 +5,18 @@ not (`tuition.intake.fan_out`). The steps of one plan are in `tuition.payments.c
 counted and passed over. A run or a worker that is killed anywhere is continued by the next run.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from tuition import clock, metrics
 from tuition.core import timestamps
+from tuition.core.plan import STATUSES
 from tuition.intake import fan_out, walk
 from tuition.intake.fan_out import Chunks, Work
 from tuition.intake.walk import OutOfTime, Run
 from tuition.log import logger
 from tuition.payments import collection
-from tuition.storage import cursors, queries, switches
+from tuition.storage import cursors, ledger, queries, switches
 from tuition.storage.tasks import Task
 from tuition.stripe_gateway import client as stripe_client
 
@@ -50,6 +52,38 @@ def run(remaining: Callable[[], float]) -> Run:
             current.done = current.done and not current.backlog
             metrics.count("CollectBacklog", current.backlog)
     return current
+
+
+def recompute(remaining: Callable[[], float], after: str | None = None) -> dict[str, Any]:
+    """Compute the parts of every plan again from its payments, after a restore has separated them.
+
+    It begins behind the position `after`, and returns the one behind which the next invocation continues if it is not
+    `done`. `changed` are the plans that differed. It charges and announces nothing, and repeating it changes nothing.
+    """
+    current, changed = Run(remaining), list[str]()
+    try:
+        for position, plan_id in _every_plan(after):
+            with current.step(plan_id):
+                before = ledger.load_plan(plan_id)
+                if ledger.recompute_plan(plan_id, before) is not before:
+                    changed.append(plan_id)
+                current.checked += 1
+            after = position
+    except OutOfTime:
+        current.done = False
+    report = {"checked": current.checked, "changed": changed, "failed": current.failed}
+    return {**report, "done": current.done, "after": after}
+
+
+def _every_plan(after: str | None) -> Iterator[tuple[str, str]]:
+    """Yield every plan behind a position, with its own position. One whose status changes meanwhile may come twice."""
+    first, _, start = (after or "0 ").partition(" ")
+    partitions = [shard for status in STATUSES for shard in queries.plans_by_status(status)]
+    for number, partition in enumerate(partitions[int(first) :], int(first)):
+        low = start if number == int(first) else ""
+        for key in queries.sort_keys_between(partition, low or "0", "~", PLANS_PER_TASK, ascending=True):
+            if key != low:
+                yield f"{number} {key}", key.partition("#")[2]
 
 
 def perform(current: Run, task: Task) -> bool:
