@@ -22,14 +22,13 @@ class About:
 MAX_TEXT = 500
 """The most characters of a text that a person writes. `tests/unit/test_openapi.py` compares it with the handlers'."""
 
-Amount = Annotated[int, About(examples=[49900])]
-"""A whole number in the minor unit of its currency."""
-Currency = Annotated[str, About(pattern="^[a-z]{3}$", examples=["usd"])]
-Time = Annotated[str, About(format="date-time", examples=["2026-11-23T18:30:00.000Z"])]
+Amount = Annotated[int, About("In the minor unit of its currency.", examples=[49900])]
+Currency = Annotated[str, About("The ISO 4217 code, in lower case.", pattern="^[a-z]{3}$", examples=["usd"])]
+Time = Annotated[str, About("In UTC.", format="date-time", examples=["2026-11-23T18:30:00.000Z"])]
 Day = Annotated[str, About(format="date", examples=["2026-11-23"])]
 Track = Annotated[str, About("The code of the track.", examples=["DP"])]
-PaymentId = Annotated[str, About(examples=["pay_4f1c2a9b7d3e4c58"])]
-IntentId = Annotated[str, About(examples=["pi_3SXk2eLz9Qw1"])]
+PaymentId = Annotated[str, About("The id of the payment.", examples=["pay_4f1c2a9b7d3e4c58"])]
+IntentId = Annotated[str, About("The id of the PaymentIntent at Stripe.", examples=["pi_3SXk2eLz9Qw1"])]
 UserId = Annotated[str, About("The `sub` of the user's token.", examples=["ada"])]
 Email = Annotated[str, About(examples=["ada@example.org"])]
 Text = Annotated[str, About(minLength=1, maxLength=MAX_TEXT, pattern=r"\S")]

@@ -27,6 +27,7 @@ from tuition.core.plan_attempts import WhyNone
 from tuition.core.plan_decisions import What
 from tuition.core.plan_installments import State
 
+SchoolDay = Annotated[Day, About("A day at the school.")]
 PlanId = Annotated[str, About("The id of the plan.", examples=["pln_4f1c2a9b7d3e4c58"])]
 Seq = Annotated[int, About("The number of the installment, from 1.", minimum=1, examples=[2])]
 OfferCode = Annotated[str, About("The code of the offer.", examples=["4x"])]
@@ -35,7 +36,9 @@ ReturnUrl = Annotated[
     str | None,
     About("Where Stripe's page sends the student: an allowed origin and a path.", minLength=1, maxLength=2000),
 ]
-Kind = Annotated[Literal["installments", "membership"], About(examples=["installments"])]
+Kind = Annotated[
+    Literal["installments", "membership"], About("Installments of a track, or a membership.", examples=["installments"])
+]
 PlanStatus = Annotated[
     Status,
     About(
@@ -85,7 +88,7 @@ class ExpectedInstallment:
     """An installment as it will be due if the first one is paid today."""
 
     seq: Seq
-    due: Day
+    due: SchoolDay
     amount: Amount
 
 
@@ -105,7 +108,7 @@ class BegunPlan:
     url: Annotated[Url | None, About("Stripe's page.", examples=[None])]
     amount: Annotated[Amount, About("The first installment, in minor units.", examples=[12475])]
     currency: Currency
-    status: Annotated[Status, About(examples=["OPEN"])]
+    status: Annotated[Status, About("Nothing is paid yet.", examples=["OPEN"])]
     schedule: Annotated[list[ExpectedInstallment], About("Of a membership: the first two.")]
 
 
@@ -132,15 +135,15 @@ class Installment:
             examples=["upcoming"],
         ),
     ]
-    payment_id: PaymentId | None
-    failure: InstallmentFailure | None
+    payment_id: Annotated[PaymentId | None, About("The payment that covers it, or is open for it.")]
+    failure: Annotated[InstallmentFailure | None, About("Of the last charge, if it failed.")]
 
 
 @dataclass
 class NextInstallment:
     """The installment that comes next."""
 
-    seqs: list[Seq]
+    seqs: Annotated[list[Seq], About("The numbers of the installments that are charged or paid together.")]
     due: Annotated[Day | None, About("When it is due.")]
     amount: Annotated[Amount, About(examples=[12475])]
     attempt_at: Annotated[Time | None, About("When it will be charged. Null if no charge is planned.")]
@@ -153,7 +156,7 @@ class NextInstallment:
 class PayableInstallments:
     """Installments that can be paid now, and their sum."""
 
-    seqs: list[Seq]
+    seqs: Annotated[list[Seq], About("Their numbers.")]
     amount: Amount
 
 
@@ -171,8 +174,8 @@ class PlanRules:
 class PlanMethod:
     """The payment method that the later installments are charged to."""
 
-    id: Annotated[str, About(examples=["pm_1"])]
-    type: Annotated[str | None, About(examples=["card"])]
+    id: Annotated[str, About("Its id at Stripe.", examples=["pm_1"])]
+    type: Annotated[str | None, About("Stripe's type; null before Stripe has reported it.", examples=["card"])]
 
 
 @dataclass(kw_only=True)
@@ -187,24 +190,26 @@ class Plan:
     offer: OfferCode
     every: Annotated[Every, About("The time between two installments.", examples=["month"])]
     status: PlanStatus
-    grants_access: bool
+    grants_access: Annotated[bool, About("Whether it gives access now.")]
     currency: Currency
-    total: Annotated[Amount | None, About("Null for a membership.")]
-    received: Annotated[Amount, About(examples=[12475])]
-    refunded: Annotated[Amount, About(examples=[0])]
+    total: Annotated[Amount | None, About("The sum of all installments, in minor units. Null for a membership.")]
+    received: Annotated[Amount, About("What Stripe has received, in minor units.", examples=[12475])]
+    refunded: Annotated[Amount, About("Refunds, in minor units.", examples=[0])]
     outstanding: Annotated[
-        Amount, About("The amount still to be paid. Of a membership, the amount that is due.", examples=[37425])
+        Amount, About("Still to be paid, in minor units. Of a membership, the amount that is due.", examples=[37425])
     ]
-    next: NextInstallment | None
+    next: Annotated[NextInstallment | None, About("Null if nothing is owed.")]
     due: Annotated[PayableInstallments | None, About("What `pay` with `due` would pay now.")]
     rest: Annotated[PayableInstallments | None, About("What `pay` with `rest` would pay now.")]
     payable: Annotated[bool, About("Whether the student can pay now. False while a bank is processing a payment.")]
-    schedule: list[Installment]
-    payment_method: PlanMethod | None
+    schedule: Annotated[
+        list[Installment], About("Of a membership: the periods so far, and those ahead that are shown.")
+    ]
+    payment_method: Annotated[PlanMethod | None, About("Null if the student has none that can be charged.")]
     cancel_at: Annotated[Day | None, About("The day on which a membership ends that was canceled.")]
     paid_through: Annotated[Day | None, About("The first day of a membership that is not paid.")]
-    can_cancel: bool
-    can_resume: bool
+    can_cancel: Annotated[bool, About("Whether `cancel` would do anything now.")]
+    can_resume: Annotated[bool, About("Whether `resume` would take back a cancellation now.")]
     close_reason: Annotated[CloseReason | None, About("Why it is `CLOSED`.", examples=[None])]
     stopped_by: Annotated[
         StoppedBy | None,
@@ -217,19 +222,19 @@ class Plan:
     ]
     access_until: Annotated[Day | None, About("The last day of access if nothing more is paid, if it is known.")]
     closes_on: Annotated[Day | None, About("The day on which it is `CLOSED` if nothing more is paid, if it is known.")]
-    rules: PlanRules
+    rules: Annotated[PlanRules, About("The days that the student agreed to.")]
     consent_version: Annotated[str, About("The text that the student agreed to.", examples=["2026-11"])]
-    created_at: Time
-    updated_at: Time
+    created_at: Annotated[Time, About("When the student agreed to it.")]
+    updated_at: Annotated[Time, About("When anything of it changed last.")]
 
 
 @dataclass
 class PlanAttention:
     """Why a plan needs attention."""
 
-    name: Annotated[str, About(examples=["gave_up"])]
+    name: Annotated[str, About("The name of the reason, perhaps with an id after a colon.", examples=["gave_up"])]
     fingerprint: Annotated[str, About("Changes with the reason.", examples=["2"])]
-    detail: Annotated[str, About(examples=["installment 2 was not paid within 60 days"])]
+    detail: Annotated[str, About("The reason in words.", examples=["installment 2 was not paid within 60 days"])]
 
 
 @dataclass(kw_only=True)
@@ -239,14 +244,14 @@ class StaffPlan(Plan):
     user_id: UserId
     email: Annotated[Email | None, About("Of the newest payment.")]
     version: Annotated[int, About("To be sent with a decision.", examples=[7])]
-    attention: list[PlanAttention]
+    attention: Annotated[list[PlanAttention], About("The reasons that staff have not acknowledged.")]
 
 
 @dataclass
 class Plans:
     """A page of plans, newest first."""
 
-    plans: list[Plan]
+    plans: Annotated[list[Plan], About("The plans of the page.")]
     next_cursor: Cursor
 
 
@@ -270,7 +275,7 @@ class PlanPayment:
     amount: Annotated[Amount, About(examples=[12475])]
     currency: Currency
     covers: Annotated[list[Seq], About("The installments that it pays.")]
-    status: Annotated[payment.Status, About(examples=["CREATED"])]
+    status: Annotated[payment.Status, About("Of the payment.", examples=["CREATED"])]
 
 
 @dataclass(kw_only=True)
@@ -315,22 +320,24 @@ class CancelPlanRequest:
 class EndedPlan(Plan):
     """The plan with the refund request that staff must decide, if any."""
 
-    refund_request: RefundRequest | None
+    refund_request: Annotated[RefundRequest | None, About("The one that staff must decide; null if none is needed.")]
 
 
 @dataclass(kw_only=True)
 class BeginTrackRequest:
     """The track that a member begins."""
 
-    track: SoldTrack
+    track: Annotated[SoldTrack, About("The code of the track.")]
 
 
 @dataclass
 class PlanStatementLine:
     """One amount of a plan."""
 
-    at: Time
-    kind: Annotated[Literal["requested", "received", "refunded", "lost"], About(examples=["received"])]
+    at: Annotated[Time, About("When it was requested, received, refunded or disputed.")]
+    kind: Annotated[
+        Literal["requested", "received", "refunded", "lost"], About("The kind of the amount.", examples=["received"])
+    ]
     seqs: Annotated[list[Seq], About("The installments of its payment.")]
     amount: Annotated[Amount, About(examples=[12475])]
     payment_id: PaymentId
@@ -343,9 +350,9 @@ class PlanStatement:
 
     plan_id: PlanId
     currency: Currency
-    lines: list[PlanStatementLine]
-    requested: Amount
-    received: Amount
-    refunded: Amount
-    lost: Amount
-    balance: Annotated[Amount, About("Received, less what was refunded or lost.")]
+    lines: Annotated[list[PlanStatementLine], About("The oldest first.")]
+    requested: Annotated[Amount, About("The sum of the amounts requested, in minor units.")]
+    received: Annotated[Amount, About("The sum received, in minor units.")]
+    refunded: Annotated[Amount, About("The sum refunded, in minor units.")]
+    lost: Annotated[Amount, About("The sum that disputes took, in minor units.")]
+    balance: Annotated[Amount, About("Received, less what was refunded or lost, in minor units.")]

@@ -4,6 +4,7 @@ import importlib
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import is_dataclass
 from typing import Any
 
 import jsonschema_rs
@@ -11,8 +12,9 @@ import openapi_spec_validator
 import pytest
 
 import admin
-from api_schema import about
+from api_schema import about, plans
 from api_schema.operations import Operation
+from api_schema.staff import plans as staff_plans
 from local.build import ROOT
 from local.deploy import read_template
 from tests import openapi_answers
@@ -192,6 +194,16 @@ def test_a_status_that_asks_for_a_retry_declares_the_retry_after_header(operatio
     for status, response in described(operation)["responses"].items():
         own = {name for code, name in problems(operation) if code == int(status)}
         assert ("Retry-After" in response.get("headers", {})) == bool(own & waits)
+
+
+def test_every_field_of_a_plan_is_described() -> None:
+    """An amount has its unit, a day its place, and a field that may be null says when it is."""
+    models = {name for module in (plans, staff_plans) for name, one in vars(module).items() if is_dataclass(one)}
+    schemas = json.loads(openapi.text())["components"]["schemas"]
+    of_plans = {name: schema for name, schema in schemas.items() if name in models and "Plan" in name}
+    fields = [(name, field, one) for name, schema in of_plans.items() for field, one in schema["properties"].items()]
+    missing = [f"{name}.{field}" for name, field, one in fields if not (one.get("description") or "$ref" in one)]
+    assert len(of_plans) >= 20 and not missing, missing
 
 
 def test_operation_ids_are_unique() -> None:

@@ -75,7 +75,7 @@ class AcknowledgementOrder:
     """Which reason for attention to acknowledge."""
 
     name: Annotated[str, About("Of the reason.", minLength=1, maxLength=300, pattern=r"\S", examples=["rebuilt"])]
-    note: Annotated[Text, About(examples=["compared with Stripe"])]
+    note: Annotated[Text, About("For staff.", examples=["compared with Stripe"])]
     fingerprint: Annotated[
         str | None,
         About("The one that you saw: 409 if it has changed.", minLength=1, maxLength=300, pattern=r"\S"),

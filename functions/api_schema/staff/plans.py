@@ -25,9 +25,9 @@ MaybeTime = Annotated[Time | None, About(examples=[None])]
 class PlansQuery(PageQuery):
     """Filters for plans, and a page."""
 
-    status: Annotated[Status | None, About(examples=["LATE"])] = None
-    kind: Literal["installments", "membership"] | None = None
-    track: AnyTrack | None = None
+    status: Annotated[Status | None, About("Only plans with this status.", examples=["LATE"])] = None
+    kind: Annotated[Literal["installments", "membership"] | None, About("Only plans of this kind.")] = None
+    track: Annotated[AnyTrack | None, About("The code of a membership, or of a track that a plan is for.")] = None
     due_from: Annotated[Day | None, About("The first day on which the next installment is due.")] = None
     due_to: Annotated[Day | None, About("The last day on which the next installment is due.")] = None
     attention: Annotated[Flag | None, About("Whether the plan itself needs attention.")] = None
@@ -45,7 +45,7 @@ class PlansQuery(PageQuery):
 class StaffPlans:
     """A page of plans."""
 
-    plans: list[StaffPlan]
+    plans: Annotated[list[StaffPlan], About("The plans of the page.")]
     next_cursor: Cursor
 
 
@@ -53,16 +53,16 @@ class StaffPlans:
 class PlanDecisionMade:
     """A decision about a plan, by staff or its student."""
 
-    id: Annotated[str, About(examples=["dec_0a1b2c3d4e5f60718293"])]
-    decision: DecisionName
-    at: Time
+    id: Annotated[str, About("The id of the decision.", examples=["dec_0a1b2c3d4e5f60718293"])]
+    decision: Annotated[DecisionName, About("The name of the decision.")]
+    at: Annotated[Time, About("When it was taken.")]
     actor: Annotated[str, About("A user id.", examples=["grace"])]
     seqs: Annotated[list[Seq], About("The installments that it is about.")]
     to: Annotated[Day | None, About("The new due day.")]
-    refund: Literal["all", "none"] | None
+    refund: Annotated[Literal["all", "none"] | None, About("Of a `close`: whether all money goes back.")]
     access: Annotated[bool | None, About("During a pause; null as before.", examples=[None])]
     accepts: Annotated[list[str], About("The refunds with which the plan continues.", examples=[[]])]
-    note: Annotated[str, About(examples=["agreed by telephone"])]
+    note: Annotated[str, About("For staff.", examples=["agreed by telephone"])]
 
 
 @dataclass
@@ -70,17 +70,17 @@ class Announcement:
     """The notice of a charge. `bounced` is when its email came back."""
 
     seq: Seq
-    day: Day
-    at: Time
-    bounced: MaybeTime
+    day: Annotated[Day, About("The day of the charge, at the school.")]
+    at: Annotated[Time, About("When it was announced.")]
+    bounced: Annotated[MaybeTime, About("When its email came back.")]
 
 
 @dataclass
 class TryAnswer:
     """The result of a charge without the student."""
 
-    at: Time
-    charge: Annotated[str | None, About(examples=["ch_3SXk2e"])]
+    at: Annotated[Time, About("When it was read.")]
+    charge: Annotated[str | None, About("The charge at Stripe; null if Stripe made none.", examples=["ch_3SXk2e"])]
     code: Annotated[str | None, About("Why it failed.", examples=["insufficient_funds"])]
     advice: Annotated[str | None, About("Stripe's advice.", examples=["try_again_later"])]
 
@@ -89,20 +89,22 @@ class TryAnswer:
 class PlanTry:
     """A charge without the student."""
 
-    occasion: Annotated[str, About(examples=["day:2026-12-29"])]
-    at: Time
+    occasion: Annotated[
+        str, About("Why it was tried: a day, a new method, or an order of staff.", examples=["day:2026-12-29"])
+    ]
+    at: Annotated[Time, About("When it was begun.")]
     seq: Seq
-    payment_id: PaymentId | None
-    answer: TryAnswer | None
+    payment_id: Annotated[PaymentId | None, About("The payment; null if Stripe refused to make one.")]
+    answer: Annotated[TryAnswer | None, About("Null until the result was read.")]
 
 
 @dataclass
 class PlanMethodFact:
     """A payment method that the student set up for later charges."""
 
-    id: Annotated[str, About(examples=["pm_1"])]
-    type: Annotated[str | None, About(examples=["card"])]
-    set_up: Time
+    id: Annotated[str, About("Its id at Stripe.", examples=["pm_1"])]
+    type: Annotated[str | None, About("Stripe's type.", examples=["card"])]
+    set_up: Annotated[Time, About("When it was set up.")]
     updated: Annotated[MaybeTime, About("When the network updated the card.")]
     replaced: Annotated[MaybeTime, About("When the student chose another.")]
     gone: Annotated[MaybeTime, About("When Stripe no longer had it.")]
@@ -113,19 +115,26 @@ class PlanFacts:
     """The facts of a plan besides its payments."""
 
     observed: Annotated[MaybeTime, About("The newest boundary that has passed.")]
-    decisions: list[PlanDecisionMade]
-    announcements: list[Announcement]
-    tries: list[PlanTry]
-    payment_methods: list[PlanMethodFact]
+    decisions: Annotated[list[PlanDecisionMade], About("Of staff and the student, the oldest first.")]
+    announcements: Annotated[list[Announcement], About("By installment and day.")]
+    tries: Annotated[list[PlanTry], About("The charges without the student, the oldest first.")]
+    payment_methods: Annotated[list[PlanMethodFact], About("The newest 50.")]
 
 
 @dataclass
 class PlanBoundary:
     """When a plan changes by time alone, unless something happens before."""
 
-    at: Time
-    day: Day
-    name: Annotated[BoundaryName, About(examples=["grace_over"])]
+    at: Annotated[Time, About("The moment.")]
+    day: Annotated[Day, About("Its day at the school.")]
+    name: Annotated[
+        BoundaryName,
+        About(
+            "`due`: the installment is due. `grace_over`: access ends. `give_up`: the plan is closed. `period_end`: a"
+            " canceled membership ends.",
+            examples=["grace_over"],
+        ),
+    ]
     seq: Seq
 
 
@@ -133,38 +142,38 @@ class PlanBoundary:
 class PlanOutcome:
     """The plan after a decision."""
 
-    status: Annotated[Status, About(examples=["COMPLETE"])]
-    grants_access: Annotated[bool, About(examples=[True])]
-    outstanding: Annotated[Amount, About(examples=[0])]
-    refund_amount: Annotated[Amount, About("The refund that it leads to.", examples=[0])]
+    status: Annotated[Status, About("The status after it.", examples=["COMPLETE"])]
+    grants_access: Annotated[bool, About("Whether the plan then gives access.", examples=[True])]
+    outstanding: Annotated[Amount, About("The amount still to be paid then, in minor units.", examples=[0])]
+    refund_amount: Annotated[Amount, About("The refund that it leads to, in minor units.", examples=[0])]
 
 
 @dataclass
 class PlanAction:
     """A decision that the API accepts now, and what it leads to."""
 
-    decision: StaffDecision
+    decision: Annotated[StaffDecision, About("To be sent as `decision`.")]
     seq: Annotated[Seq | None, About("Of `waive` and `reschedule`.")]
     refund: Annotated[Literal["all", "none"] | None, About("Of `close`.")]
     earliest: Annotated[Day | None, About("The first day to which an installment can be moved.")]
     latest: Annotated[Day | None, About("The last day to which an installment can be moved.")]
-    after: PlanOutcome
+    after: Annotated[PlanOutcome, About("The plan after the decision, before more time passes.")]
 
 
 @dataclass
 class PlanChain:
     """Whether the audit chain of the plan, or of one of its payments, verifies."""
 
-    subject: Annotated[str, About(examples=["pln_4f1c2a9b7d3e4c58"])]
-    verified: bool
-    problem: Annotated[str | None, About(examples=[None])]
+    subject: Annotated[str, About("The id of the plan, or of one of its payments.", examples=["pln_4f1c2a9b7d3e4c58"])]
+    verified: Annotated[bool, About("Whether the chain is intact, and leads to the item.")]
+    problem: Annotated[str | None, About("Where and why it is broken.", examples=[None])]
 
 
 @dataclass
 class PlanDetails:
     """A plan with everything about it."""
 
-    plan: StaffPlan
+    plan: Annotated[StaffPlan, About("The plan as the list has it.")]
     sentence: Annotated[
         str,
         About(
@@ -174,14 +183,14 @@ class PlanDetails:
     ]
     payments: Annotated[list[StaffPayment], About(f"The newest {MAX_PAYMENTS}.")]
     more_payments: Annotated[bool, About("Whether the plan has older ones.", examples=[False])]
-    facts: PlanFacts
+    facts: Annotated[PlanFacts, About("Its facts besides its payments.")]
     boundaries: Annotated[list[PlanBoundary], About("Those ahead, the next first.")]
     actions: Annotated[list[PlanAction], About("The decisions that an admin can take now.")]
     collect_refusal: Annotated[
         CollectRefusal | None, About("Why the plan cannot be charged now; null if it can.", examples=["not_announced"])
     ]
     audit: Annotated[list[AuditRecord], About("Of the plan and these payments, by time.")]
-    chains: list[PlanChain]
+    chains: Annotated[list[PlanChain], About("One of the plan, and one of each of these payments.")]
 
 
 @dataclass(kw_only=True)
@@ -222,10 +231,13 @@ class ForecastQuery:
 class ExpectedMonth:
     """The cash that is expected in a month, in one currency. Of it, `at_risk` is charged only after someone acts."""
 
-    month: Annotated[str, About(examples=["2026-12"])]
+    month: Annotated[str, About("A month at the school.", examples=["2026-12"])]
     currency: Currency
-    due: Annotated[Amount, About(examples=[24950])]
-    at_risk: Annotated[Amount, About(examples=[12475])]
+    due: Annotated[Amount, About("The expected amount, in minor units.", examples=[24950])]
+    at_risk: Annotated[
+        Amount,
+        About("The part of it that is charged only after the student or staff act, in minor units.", examples=[12475]),
+    ]
     installments: Annotated[int, About("How many are expected.", examples=[2])]
 
 
@@ -233,6 +245,6 @@ class ExpectedMonth:
 class Forecast:
     """The expected cash of some plans. Add up the answers until there is no `next_cursor`."""
 
-    months: list[ExpectedMonth]
+    months: Annotated[list[ExpectedMonth], About("By month and currency.")]
     read: Annotated[int, About("How many plans were read.", examples=[2])]
     next_cursor: Cursor
