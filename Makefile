@@ -65,7 +65,7 @@ reconcile: .venv/.made ## find changes at Stripe that no webhook delivered; ARGS
 	@exec $(PYTHON) -m local.reconcile $(ARGS)
 
 .PHONY: collect
-collect: .venv/.made ## collect the payment plans that are due, now and not within 15 minutes; ARGS=--aws for a deployed stack
+collect: .venv/.made ## collect the payment plans that are due, now and not within 15 minutes; ARGS=--aws, --recompute after a restore
 	@exec $(PYTHON) -m local.collect $(ARGS)
 
 .PHONY: check-archive
