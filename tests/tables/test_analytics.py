@@ -134,7 +134,7 @@ def test_a_plan_counts_each_payment_by_its_product_and_its_student_once(
     assert [one["settled"] for one in view.analytics({"from": "2026-11-23", "track": "ALL"})["totals"]] == [9800]
 
 
-def test_a_suspension_of_a_plan_counts_on_its_day_in_any_order_and_a_recount_by_hand_finds_one(
+def test_a_suspension_of_a_plan_counts_on_its_day_in_any_order_and_a_recount_finds_one(
     tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     no_wait(monkeypatch)
@@ -152,9 +152,11 @@ def test_a_suspension_of_a_plan_counts_on_its_day_in_any_order_and_a_recount_by_
     deliver(tuition)
     records = tuition.stored_records()
     assert tuition.count_records([one for one in records if one["subject"] != plan_id]) == []
-    tuition.advance_time(DAY_S)
+    nightly = night(tuition)
+    assert (nightly["missing"], {one["figure"] for one in nightly["differences"]}) == ([plan_id], {"suspended"})
     report = tuition.recount(full=True)
     assert (report["missing"], report["differences"], report["repaired"]) == ([plan_id], [], 1)
+    assert night(tuition)["equal"] is True
     before = everything(tuition)[0]
     shuffled = [*records, *random.Random(3).sample(records, k=len(records))]
     random.Random(5).shuffle(shuffled)
