@@ -352,7 +352,7 @@ def month_pages(partition: Partition, after: str, page_size: int) -> Iterator[tu
 
 def has_payments(statuses: Iterable[str], products: Iterable[str]) -> bool:
     """Whether a payment has one of these statuses: at most one query for each status, product and shard."""
-    pairs = itertools.product(statuses, products)
+    pairs = itertools.product(sorted(statuses), products)
     partitions = (shard for status, product in pairs for shard in by_status(status, product))
     return any(dynamodb.query(partition, limit=1).items for partition in partitions)
 
