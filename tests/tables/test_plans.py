@@ -544,6 +544,15 @@ def test_staff_decide_where_they_decide_about_a_payment_without_a_plan(
     assert canceled.body["next"]["attempt_at"] is None
 
 
+def test_a_debit_whose_event_is_late_is_known_before_a_plan_is_withdrawn(tuition: Harness, student: Student) -> None:
+    """Else its money would go back twice: by the refund, and by the bank that returns the debit."""
+    plan_id = started(tuition, student)["plan_id"]
+    tuition.pay(pay(tuition, student, plan_id).body["payment_intent_id"], "pm_usBankAccount_success")
+    assert problem(cancel(tuition, student, plan_id)) == (422, "unprocessable")
+    canceled = cancel(tuition, student, plan_id, reason="moved away")
+    assert (canceled.status, canceled.body["status"]) == (202, "ACTIVE")
+
+
 def test_a_failed_refund_of_a_withdrawn_plan_is_repeated_with_the_request(tuition: Harness, student: Student) -> None:
     opened = started(tuition, student)
     tuition.at_stripe("POST", "/_sim/calls", match="POST /v1/refunds", times=9, fail="before")

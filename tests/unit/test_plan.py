@@ -347,6 +347,20 @@ def test_a_refund_that_fails_after_a_withdrawal_restarts_nothing_and_needs_atten
     assert (story.plan.refunded, story.charges) == (0, [])
 
 
+def test_a_debit_that_was_made_while_its_student_withdrew_is_refunded_by_staff_only() -> None:
+    story = running(until="2026-02-05")
+    second = story.create(2)
+    story.decide("withdraw")
+    story.charge(second, "processing", "pm_bank", "us_bank_account")
+    story.run()
+    story.bank_decides(second, pays=True)
+    story.until("2026-02-20")
+    assert (story.plan.status, story.plan.refunded, story.plan.held) == ("REFUNDED", 12_475, {second: 12_475})
+    assert (attention(story.plan), story.plan.is_final) == ({f"held:{second}"}, False)
+    story.refund(second, 12_475)
+    assert (attention(story.plan), story.plan.is_final) == (set(), True)
+
+
 def test_a_refund_of_one_installment_in_the_dashboard_stops_the_collection_until_staff_continue() -> None:
     story = running(until="2026-03-01")
     name = story.refund(first_payment(story), 12_475)

@@ -28,6 +28,7 @@ const OF_PLANS = {
   refund: "Decide: continue after the refund, forgive the rest, or close the plan.",
   money_due: "Refund it on the payment’s page, or another way. Then mark as resolved.",
   waived: "Refund it on the payment’s page, or keep it if the student agrees. Then mark as resolved.",
+  held: "Refund it on the payment’s page once the bank can no longer return it: after 60 days in the US.",
   after_close: "Refund it on the payment’s page. Then mark as resolved.",
   gave_up: "Talk to the student, who can still pay. Else forgive the rest, or close the plan.",
   bounced: "Tell the student another way, and have them correct their address. The charge is made on its day.",

@@ -141,7 +141,7 @@ class Plan(PlanBasis):
     @property
     def is_final(self) -> bool:
         """Whether nothing more is expected to happen to it: its user's data can be erased."""
-        waits = self.status == "OPEN" or self.payable or self.charged_off_session or bool(self.money_due)
+        waits = self.status == "OPEN" or self.payable or self.charged_off_session or bool(self.money_due or self.held)
         return not (waits or any(part.open or part.refunding or part.requested for part in self.parts.values()))
 
     @property
@@ -215,11 +215,12 @@ class Plan(PlanBasis):
     def money_due(self) -> dict[str, int]:
         """The amounts that must still be refunded, by payment id, after the plan ended with all money back.
 
-        None while staff still decide when.
+        None while staff still decide when, and none of what is `held`.
         """
         if self.ended_by != "money_back" or self.awaits_staff:
             return {}
-        return {key: part.refundable for key, part in self.parts.items() if part.refundable > 0 and not part.refunding}
+        due = {key: part.refundable for key, part in self.parts.items() if part.refundable > 0 and not part.refunding}
+        return {key: amount for key, amount in due.items() if key not in self.held}
 
     @property
     def paid_through(self) -> str | None:

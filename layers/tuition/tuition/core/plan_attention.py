@@ -11,7 +11,7 @@ from tuition.core.plan_facts import Announced
 
 def reasons(plan: Plan) -> list[AttentionReason]:
     """Return every reason, acknowledged or not."""
-    return [*_of_money(plan), *_after_decisions(plan), *_of_time(plan)]
+    return [*_of_money(plan), *_of_held_money(plan), *_after_decisions(plan), *_of_time(plan)]
 
 
 def unacknowledged(plan: Plan) -> list[AttentionReason]:
@@ -39,6 +39,13 @@ def _of_money(plan: Plan) -> Iterator[AttentionReason]:
             money = Money(amount, plan.terms.currency)
             detail = f"the refund of {payment_id} failed, and {money} must still be refunded"
             yield AttentionReason(f"money_due:{payment_id}", str(amount), detail)
+
+
+def _of_held_money(plan: Plan) -> Iterator[AttentionReason]:
+    for payment_id, amount in plan.held.items():
+        money = Money(amount, plan.terms.currency)
+        detail = f"{payment_id} was debited while its student withdrew: refund {money} once the bank cannot return it"
+        yield AttentionReason(f"held:{payment_id}", str(amount), detail)
 
 
 def _after_decisions(plan: Plan) -> Iterator[AttentionReason]:

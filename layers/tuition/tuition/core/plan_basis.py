@@ -183,6 +183,19 @@ class PlanBasis:
             part.withdrawn and (part.requested or part.withdrawn_while_processing) for part in self.parts.values()
         )
 
+    @cached_property
+    def held(self) -> Mapping[str, int]:
+        """The amounts of bank debits that were made while their student withdrew, by payment id.
+
+        The bank could return them after a refund, and the school would pay twice. So staff refund them.
+        """
+        has_withdrawn = any(self.decided("withdraw"))
+        return {
+            key: part.refundable
+            for key, part in self.parts.items()
+            if has_withdrawn and part.refundable > 0 and not part.refunding and part.method_type in {None, *BANK_DEBITS}
+        }
+
     # --- money without a decision ---
 
     @cached_property

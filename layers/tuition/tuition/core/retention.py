@@ -66,7 +66,8 @@ def may_expire(plan: Plan) -> bool:
     They are deleted together: each one explains what the others mean. A plan that was given up, or that a lost dispute
     suspended, can be paid without end, and its parts show what was paid.
     """
-    awaits = plan.status in ("OPEN", "ACTIVE", "LATE", "PAUSED") or plan.charged_off_session or bool(plan.money_due)
+    owes = bool(plan.money_due or plan.held)
+    awaits = owes or plan.status in ("OPEN", "ACTIVE", "LATE", "PAUSED") or plan.charged_off_session
     return not (awaits or any(part.open or part.refunding or part.requested for part in plan.parts.values()))
 
 

@@ -106,6 +106,8 @@ def give_back(plan_id: str, user_id: str, reason: str | None, payment_id: str | 
     if state.existing_plan.ended_by != "money_back":
         limits.take_request(user_id, state.limits)
         first = sync.refresh(first_ref)[0]
+        for key in state.existing_plan.open_payments:  # a bank may be processing one, with its webhook late
+            sync.refresh(state.existing_plan.payment_ref(key))
         state = ledger.load_plan(plan_id)
         plan = state.existing_plan
         _require_undisputed(plan)
