@@ -106,8 +106,7 @@ def give_back(plan_id: str, user_id: str, reason: str | None, payment_id: str | 
     if state.existing_plan.ended_by != "money_back":
         limits.take_request(user_id, state.limits)
         first = sync.refresh(first_ref)[0]
-        for key in state.existing_plan.open_payments:  # a bank may be processing one, with its webhook late
-            sync.refresh(state.existing_plan.payment_ref(key))
+        _sync_open(state.existing_plan)
         state = ledger.load_plan(plan_id)
         plan = state.existing_plan
         _require_undisputed(plan)
@@ -132,9 +131,19 @@ def withdraw(plan_id: str, user_id: str, name: str, email: str | None, reason: s
     Raises as `refunds.withdraw`.
     """
     plan = own_plans.load(plan_id, user_id).existing_plan
+    try:
+        _sync_open(plan)
+    except refunds.STRIPE_FAILURES as error:  # a withdrawal needs no answer of Stripe's
+        logger.warning("a withdrawal was not preceded by a sync", plan_id=plan_id, error=str(error))
     ordered = _ordered_payment(plan)
     refunds.withdraw(plan.payment_ref(ordered) if ordered else _first_payment(plan), name, email, reason)
     return Ending(_refund_all(ledger.load_plan(plan_id), reason))
+
+
+def _sync_open(plan: Plan) -> None:
+    """Sync the open payments of a plan: a bank may be processing a debit whose webhook is late."""
+    for payment_id in plan.open_payments:
+        sync.refresh(plan.payment_ref(payment_id))
 
 
 def _withdrawn(state: PaymentState, user_id: str) -> PlanChange | None:
