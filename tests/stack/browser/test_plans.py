@@ -8,6 +8,7 @@ from playwright.sync_api import Locator, Route, expect
 from tests.stack.browser.student import Student
 from tests.stack.browser.test_student_page import GOOD
 
+DECLINED = "4000000000000002"
 THREE_D_SECURE = "4000002500003155"
 PLAN = "Payment plan: Data Professional"
 
@@ -114,11 +115,13 @@ def test_plans_are_begun_with_a_bank_account_and_a_saved_card_and_the_bank_confi
     student.expected_errors.append(r"status of 409 .*/api/payments/payment-methods")
     student.open("#/buy/DP/4x")
     student.sign_in()
-    student.fill_bank_account("000123456789")
+    student.fill_card(DECLINED)
     agree_and_pay(student, "$124.75")
+    student.expect_text("Your card was declined.")
+    student.fill_bank_account("000123456789")
+    button(student, "Agree and pay $124.75").click()
     student.expect_heading(PLAN)
     expect_strip(student, "Paid", "Upcoming", "Upcoming", "Upcoming")
-    student.expect_text("We charge $124.75 on")
     student.expect_text("Bank account ending in 6789")
 
     student.page.route("**/v1/*_intents/*/confirm", _redirect)

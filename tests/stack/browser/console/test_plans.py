@@ -23,7 +23,14 @@ def installment(staff: Staff, number: int) -> Locator:
     return staff.main.get_by_role("row").filter(has=staff.page.get_by_role("rowheader", name=str(number), exact=True))
 
 
-def test_a_plan_is_found_moved_waived_charged_and_closed_with_all_money_back(staff: Staff, sub: str) -> None:
+PAIRS = (
+    ("Pause", "Resume", "Nothing is announced or charged until staff resume the plan."),
+    ("Revoke access", "Restore access", "Nothing is announced or charged while access is revoked."),
+)
+"""A decision, the one that takes it back, and what happens next in between."""
+
+
+def test_a_plan_is_found_moved_waived_paused_revoked_and_closed_with_all_money_back(staff: Staff, sub: str) -> None:
     staff.expected_errors.append(r"status of 409 ")
     plan = started(staff.running, staff.running.token(sub))
     staff.open("#/plans")
@@ -46,6 +53,14 @@ def test_a_plan_is_found_moved_waived_charged_and_closed_with_all_money_back(sta
     confirm(staff, "Waive installment 4")
     expect(installment(staff, 4)).to_contain_text("Waived")
 
+    for decision, opposite, text in PAIRS:
+        ahead = staff.main.get_by_role("listitem").filter(has_text=text)
+        for name, count in ((decision, 1), (opposite, 0)):
+            staff.open_dialog(f"{name}…")
+            expect(staff.dialog).to_contain_text("No money moves.")
+            confirm(staff, name)
+            expect(ahead).to_have_count(count)
+
     staff.page.route(f"**/api/admin/plans/{plan['plan_id']}", _can_be_charged)
     staff.page.reload()
     staff.open_dialog("Charge now…")
@@ -63,7 +78,8 @@ def test_a_plan_is_found_moved_waived_charged_and_closed_with_all_money_back(sta
     expect(staff.main.get_by_role("button", name="Close…")).to_have_count(0)
     shown = _details(staff, plan)
     assert (shown["plan"]["status"], shown["plan"]["grants_access"]) == ("REFUNDED", False)
-    assert [one["decision"] for one in shown["facts"]["decisions"]] == ["reschedule", "waive", "close"]
+    taken = ["reschedule", "waive", "pause", "resume", "revoke", "restore", "close"]
+    assert [one["decision"] for one in shown["facts"]["decisions"]] == taken
     assert staff.running.enrollment(staff.running.token(sub))["status"] == "WITHDRAWN"
     staff.open_payment(plan["payment_id"])
     staff.main.get_by_role("link", name="Installment 1 of a payment plan").click()
