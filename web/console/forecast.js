@@ -38,7 +38,7 @@ export function Forecast({ query }) {
     <${WhenLoaded} of=${state} empty=${empty}>${({ rows, read }) => html`
       <div class="scroll" tabindex="0" role="region" aria-label="Expected cash"><table>
         <caption class="visually-hidden">Expected cash by month</caption>
-        <thead><tr><th scope="col">Month</th><th scope="col" class="right">Expected</th><th scope="col" class="right">Of it at risk</th><th scope="col" class="right">Installments</th></tr></thead>
+        <thead><tr><th scope="col">Month</th><th scope="col" class="right">Expected</th><th scope="col" class="right">At risk</th><th scope="col" class="right">Installments</th></tr></thead>
         <tbody>${rows.map((row) => html`<tr key=${`${row.month} ${row.currency}`}><th scope="row">${row.month}</th>
           <td class="right"><span class="sum">${moneyWithCode(row.due, row.currency)}</span></td>
           <td class="right"><span class="sum">${moneyWithCode(row.at_risk, row.currency)}</span></td>

@@ -79,7 +79,7 @@ function Schedule({ details, staff }) {
   const { plan, actions } = details;
   return html`<section class="panel" aria-labelledby="schedule"><h2 id="schedule">Schedule</h2>
     <div class="scroll" tabindex="0" role="region" aria-labelledby="schedule"><table><caption class="visually-hidden">Installments</caption>
-    <thead><tr><th scope="col">No.</th><th scope="col">Due</th><th scope="col">Charged on</th><th scope="col" class="right">Amount</th><th scope="col">State</th><th scope="col">Payment</th><th scope="col"><span class="visually-hidden">Actions</span></th></tr></thead>
+    <thead><tr><th scope="col">No.</th><th scope="col">Due</th><th scope="col">Announced for</th><th scope="col" class="right">Amount</th><th scope="col">State</th><th scope="col">Payment</th><th scope="col"><span class="visually-hidden">Actions</span></th></tr></thead>
     <tbody>${plan.schedule.map((one) => html`<${Installment} key=${one.seq} one=${one} plan=${plan} actions=${staff.decides ? actions.filter(({ seq }) => seq === one.seq) : []} />`)}</tbody></table></div></section>`;
 }
 

@@ -31,7 +31,8 @@ export async function planPage(context, plan, message, problem) {
   const { chip, sentence } = isUnverified ? describe({ payment: first }) : describePlan(plan);
   const [kind, drawing, text] = chip;
   const count = plan.total === null ? undefined : plan.schedule.length;
-  const expected = plan.schedule.filter(({ state }) => state !== "upcoming" || isCurrent(plan)); // an ended plan asks for nothing
+  const isAsked = isCurrent(plan) && !plan.cancel_at; // a plan that ends asks for nothing more
+  const expected = plan.schedule.filter(({ state }) => state !== "upcoming" || isAsked);
   const shown = count ? expected : expected.slice(-SHOWN_OF_ENDLESS);
   show(
     main,
@@ -144,8 +145,8 @@ function dayOfCharge({ status, next: { attempt_at: at, due, needs_you: isStopped
   return status === "ACTIVE" ? due : undefined;
 }
 
-const methodLink = ({ plan_id: id, status }) =>
-  ["ACTIVE", "LATE", "SUSPENDED", "PAUSED"].includes(status) &&
+const methodLink = ({ plan_id: id, status, cancel_at: endsOn }) =>
+  ["ACTIVE", "LATE", "SUSPENDED", "PAUSED"].includes(status) && !endsOn &&
   h("a", { class: "button quiet", href: `#/plans/${id}/method` }, words.method);
 
 /** A button whose error is shown where it is. */

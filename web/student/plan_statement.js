@@ -1,6 +1,7 @@
 // The statement of a plan, `#/plans/pln_1/statement`: every amount that was requested, received, refunded or lost, to print.
 import { h, icon, show } from "../shared/dom.js";
 import { day, money } from "../shared/format.js";
+import { currentUser } from "../shared/session.js";
 import * as api from "./api.js";
 import { contactLink } from "./school_links.js";
 import { texts } from "./text.js";
@@ -27,7 +28,7 @@ export async function statementView({ main, catalog, title }, plan) {
     h(
       "section",
       { class: "panel order", "aria-label": words.lines },
-      h("p", { class: "small" }, school, " · ", words.number(plan.plan_id), " · ", words.on(day(Date.now()))),
+      h("p", { class: "small" }, [school, words.number(plan.plan_id), currentUser()?.email, words.on(day(Date.now()))].filter(Boolean).join(" · ")),
       h(
         "table",
         {},
