@@ -214,9 +214,9 @@ class Plan:
     stopped_by: Annotated[
         StoppedBy | None,
         About(
-            "What stops all charges without the student: staff have revoked the access or paused the plan, a dispute is"
-            " open, money was refunded without a decision, an amount differs, a refund request waits for staff, or the"
-            " membership was canceled. Null if nothing does.",
+            "The reason why nothing is charged without the student: staff have revoked the access or paused the plan, a"
+            " dispute is open, money was refunded without a decision, an amount differs, a refund request waits for"
+            " staff, or the membership was canceled. Null if there is none.",
             examples=[None],
         ),
     ]

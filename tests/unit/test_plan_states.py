@@ -72,3 +72,14 @@ def test_a_plan_that_was_given_up_says_the_amount_with_which_it_continues() -> N
     sentences = run(f"console.log(JSON.stringify({json.dumps(plans)}.map((plan) => describePlan(plan).sentence)))")
     for sentence, amount in zip(sentences, ("$374.25", "$124.75"), strict=True):
         assert sentence.endswith(f"Pay {amount} to continue where you left off.")
+
+
+def test_a_plan_that_is_not_charged_names_the_reason_in_place_of_the_next_charge() -> None:
+    following = {"seqs": [2], "due": "2026-12-29", "amount": 12475, "attempt_at": None, "needs_you": None}
+    plan = INSTALLMENTS | {"next": following, "rest": {"seqs": [2], "amount": 12475}, "stopped_by": None}
+    reasons = (None, "revoked_access", "dispute", "refund", "amount_differs", "refund_request")
+    plans = [plan | {"stopped_by": reason} for reason in reasons]
+    first, *others = run(f"console.log(JSON.stringify({json.dumps(plans)}.map((plan) => describePlan(plan).sentence)))")
+    assert first == "Next payment: $124.75 on Dec 29, 2026."
+    assert all("harged" in sentence and "$" not in sentence for sentence in others)
+    assert len(set(others)) == len(others)

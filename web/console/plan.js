@@ -115,7 +115,7 @@ const REFUSALS = {
   tried_today: "Staff have charged this plan today. They can charge it again tomorrow.",
 };
 
-/** What stops every charge without the student, by `stopped_by` in the API. */
+/** The reasons why nothing is charged without the student, by `stopped_by` in the API. */
 const STOPPED = {
   revoked_access: "Nothing is announced or charged while access is revoked.",
   pause: "Nothing is announced or charged until staff resume the plan.",

@@ -13,7 +13,7 @@ export const isCurrent = ({ status, payable }) =>
 
 export const isProcessing = ({ schedule }) => schedule.some(({ state }) => state === "processing");
 
-/** Whether staff have ended the access: a payment would not give it back. */
+/** Whether staff have ended the access, so that no payment gives access. */
 export const isRevoked = ({ stopped_by: stop }) => stop === "revoked_access";
 
 /** The payment that the student should make now: `{what, amount}`; undefined if nothing is due. */

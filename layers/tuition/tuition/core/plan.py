@@ -146,7 +146,7 @@ class Plan(PlanBasis):
 
     @property
     def stopped_by(self) -> StoppedBy | None:
-        """What stops announcements and charges, whatever the status; None if nothing does."""
+        """The reason why nothing is announced or charged, whatever the status; None if there is none."""
         interruption = plan_schedule.interruption(self)
         if interruption:
             return interruption
