@@ -10,6 +10,7 @@ const TERMS = {
   not_revoked: "Staff have not revoked access",
   no_dispute_lost: "No dispute was lost",
   not_refunded: "It was not refunded in full",
+  not_withdrawn: "The student has not withdrawn from the contract",
   amount_agrees: "The amount received is the price, or staff accepted it",
 };
 
@@ -24,16 +25,18 @@ export function Explanation({ payment, grantsAccess }) {
 function Terms({ payment: { payment_id: id, version } }) {
   const state = useResponse(() => get(`/admin/payments/${encodeURIComponent(id)}/explain`), [id, version]);
   return html`<${WhenLoaded} of=${state}>${({ sentence, terms, plan_id: plan, plan_changes: changes }) => html`<p class="strong">${sentence}</p>
-    ${changes.length > 0 && html`<ul class="plain">${changes.map((change) => html`<${PlanChange} key=${`${change.subject} ${change.seq}`} change=${change} />`)}</ul>`}
+    ${changes.length > 0 && html`<ul class="plain">${changes.map((change) => html`<${PlanChange} key=${`${change.subject} ${change.seq}`} change=${change} payment=${id} />`)}</ul>`}
     ${plan && html`<p class="small">The conditions below are those of this payment alone. <a href=${routeTo(["plans", plan])}>Open the plan</a></p>`}
     <div class="scroll" tabindex="0" role="region" aria-label="Conditions of access"><table><thead><tr><th scope="col">Condition</th><th scope="col">Holds</th><th scope="col">Records</th><th scope="col">Facts</th></tr></thead>
     <tbody>${terms.map((term) => html`<${TermRow} key=${term.term} id=${id} term=${term} />`)}</tbody></table></div>`}<//>`;
 }
 
 /** A change of the plan’s status, with the record that brought it: of the plan, or of one of its payments. */
-function PlanChange({ change: { at, subject, seq, type, to } }) {
-  const address = subject.startsWith("pay_") ? routeTo(["payments", subject], { version: seq }) : routeTo(["plans", subject]);
-  return html`<li><${Time} at=${at} /> The plan is “${planStatus(to)[0]}”: <a href=${address} title=${type}>record ${seq} of ${subject}</a></li>`;
+function PlanChange({ change: { at, subject, seq, type, to }, payment }) {
+  const isOfPlan = subject.startsWith("pln_");
+  const address = isOfPlan ? routeTo(["plans", subject]) : routeTo(["payments", subject], { version: seq });
+  const of = isOfPlan ? "the plan" : subject === payment ? "this payment" : "another payment";
+  return html`<li><${Time} at=${at} /> The plan is “${planStatus(to)[0]}”: <a href=${address} title=${type}>record ${seq} of ${of}</a></li>`;
 }
 
 function TermRow({ id, term: { term, holds, facts, records } }) {

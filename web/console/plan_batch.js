@@ -3,7 +3,7 @@ import { moneyWithCode } from "../shared/format.js";
 import { explain, get, post, useDraft } from "./api.js";
 import { BatchDialog, totals, useDetails } from "./batch_dialog.js";
 import { TextField } from "./dialog.js";
-import { decisionName, decisionOutcome, decisionResult, decisionWords } from "./plan_dialogs.js";
+import { decisionOutcome, decisionResult, decisionWords } from "./plan_dialogs.js";
 import { html } from "./preact.js";
 import { planStatus } from "./status.js";
 
@@ -63,8 +63,8 @@ export function PlanBatch({ plans, choice, nameOf, done }) {
   const reading = error ? explain(error) : `Loading the plans: ${loaded.length} of ${plans.length}. Try again in a moment.`;
   const missing = items.length === 0 ? "None of the selected plans can be decided like this." : note.trim() ? "" : "Give a reason.";
   const count = items.length === 1 ? "1 plan" : `${items.length} plans`;
-  return html`<${BatchDialog} title=${`${BATCH_NAMES[choice]}: selected plans`} confirmText=${`${decisionName({ decision })} ${count}`} danger=${DANGEROUS.includes(choice)}
-    consequence=${`${decisionWords({ decision })}${money}${left}`} problem=${isLoaded ? missing : reading} items=${items} send=${send} check=${check} done=${finish}>
+  return html`<${BatchDialog} title=${`${BATCH_NAMES[choice]}: selected plans`} confirmText=${`${BATCH_NAMES[choice]} (${count})`} danger=${DANGEROUS.includes(choice)}
+    consequence=${`For each plan: ${decisionWords({ decision })}${money}${left}`} problem=${isLoaded ? missing : reading} items=${items} send=${send} check=${check} done=${finish}>
     ${error && html`<p class="note bad" role="alert">${explain(error)}</p>`}
     <${TextField} id="note" label="Reason" required=${true} text=${note} write=${setNote} hint="Internal note; it is recorded for each plan, and only staff can see it." />
   <//>`;

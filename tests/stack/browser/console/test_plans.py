@@ -104,8 +104,8 @@ def test_several_plans_are_decided_at_once_and_one_that_changed_meanwhile_is_ref
     path = f"/api/admin/plans/{developer['plan_id']}/decisions"
     assert staff.running.api("POST", path, staff.running.ready["admin_token"], json=order).status_code == 200
     staff.dialog.get_by_label("Reason").fill("the school is closed")
-    staff.expect_accessible("plans-batch")
-    staff.dialog.get_by_role("button", name="Pause 2 plans").click()
+    staff.expect_accessible()
+    staff.dialog.get_by_role("button", name="Pause (2 plans)").click()
     expect(staff.dialog.get_by_role("status")).to_contain_text("1 of 2 done, 1 failed.")
     expect(staff.dialog).to_contain_text("This plan has changed since you read it.")
     expect(staff.dialog).to_contain_text("The plan is “Paused”.")
@@ -123,7 +123,7 @@ def test_several_plans_are_decided_at_once_and_one_that_changed_meanwhile_is_ref
     expect(staff.main.get_by_role("region", name="Timeline")).to_contain_text("Plan paused · DP, 4x")
     staff.open_payment(data["payment_id"])
     staff.main.get_by_role("button", name="Why access?").click()
-    staff.expect_text("The plan is “Paused”: record")
+    staff.expect_text("The plan is “Paused”: record 2 of the plan")
 
 
 def _details(staff: Staff, plan: dict[str, Any]) -> dict[str, Any]:
