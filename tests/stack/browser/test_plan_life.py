@@ -24,6 +24,7 @@ from tests.stack.conftest import Running
 from tests.stack.test_emails import outbox
 from tests.stack.test_plans import act, read, started
 from tests.stack.test_run import served
+from tuition import clock
 from tuition.core import timestamps
 
 DAY_S = 86_400
@@ -78,6 +79,15 @@ def months(tmp_path: Path, sub: str) -> Iterator[Months]:
 
 def emails(running: Running, sub: str) -> set[str]:
     return {email["kind"] for email in outbox(running, to=f"{sub}@example.org")}
+
+
+def figures(running: Running, names: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
+    """Return these figures of both kinds of plans, of the days until a year from now."""
+    today = timestamps.day_of(clock.now(), timestamps.UTC_ZONE)
+    details = running.staff(
+        "/analytics/details", **{"from": timestamps.day_after(today, -1), "to": timestamps.day_after(today, 365)}
+    )
+    return {one["kind"]: {name: one[name] for name in names[one["kind"]]} for one in details["plans"]}
 
 
 @contextmanager
@@ -162,5 +172,11 @@ def test_plans_are_announced_charged_declined_suspended_restored_and_end(
     running.until(lambda: emails(running, sub) >= {*expected, "plan_complete"}, "the emails of the plan")
     of_member = {"plan_begun", "plan_charge_announced", "plan_charged", "plan_ending", "plan_closed"}
     running.until(lambda: emails(running, member) >= of_member, "the emails of the membership")
+    changes = {"started": 1, "suspended": 1, "restored": 1, "completed": 1, "closed": 0}
+    of_kinds = {
+        "installments": {"settlements": 4, "settled": 49_900, **changes},
+        "membership": {"started": 1, "suspended": 0, "restored": 0, "completed": 0, "closed": 1},
+    }
+    running.until(lambda: figures(running, of_kinds) == of_kinds, "the figures of both plans")
     with running_file(running.ready):
         assert verify.main(["--api-port", running.ready["api"].rpartition(":")[2]]) == verify.HOLDS
