@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from tests.harness import Harness, Student
-from tests.plan_calls import FIRST, begin, offer_plans, pay, read, set_up, started
-from tuition.core import timestamps
+from tests.plan_calls import FIRST, begin, call, offer_plans, pay, read, set_up, started
+from tuition.core import plan_checks, timestamps
 from tuition.core.errors import Conflicted
 from tuition.intake import walk
 from tuition.outbox import archive
 from tuition.payments import collection
-from tuition.storage import tasks
+from tuition.storage import ledger, tasks
 from tuition.storage.tasks import Task
 
 DAY = 86_400
@@ -232,15 +232,30 @@ def test_an_installment_is_not_paid_again_after_a_restore_of_the_plans_alone(
     before = item_of(tuition, "plans", "plan_id", of_plan["plan_id"])
     pass_days(tuition, 4)
     assert charges(tuition, of_plan) == [("2026-04-10", "succeeded")]
-    head = item_of(tuition, "plans", "plan_id", of_plan["plan_id"])
-    chain = {name: head[name] for name in ("records", "audit_head")}
-    tuition.tables.put_item(TableName="plans", Item={**before, **chain})
+    tuition.tables.put_item(TableName="plans", Item=before)
     if who == "student":
         assert pay(tuition, student, of_plan["plan_id"]).body["covers"] == [3]
     pass_days(tuition, 20)
     assert charges(tuition, of_plan) == [("2026-04-10", "succeeded")]
     plan = read(tuition, student, of_plan["plan_id"])
     assert (plan["received"], plan["status"], plan["schedule"][1]["state"]) == (2 * FIRST, "ACTIVE", "paid")
+
+
+def test_a_plan_that_a_restore_made_older_than_its_records_keeps_the_decision_that_ended_it(
+    tuition: Harness, student: Student
+) -> None:
+    version = tuition.tracks().body["memberships"][0]["offers"][0]["consent"]["version"]
+    of_plan = started(tuition, student, track=None, membership="ALL", offer="monthly", consent=version)
+    before = item_of(tuition, "plans", "plan_id", of_plan["plan_id"])
+    call(tuition, student, "POST", of_plan["plan_id"], "tracks", {"track": "DP"})
+    call(tuition, student, "POST", of_plan["plan_id"], "cancel", {})
+    tuition.tables.put_item(TableName="plans", Item=before)
+    pass_days(tuition, 40)
+    plan = read(tuition, student, of_plan["plan_id"])
+    assert (plan["status"], plan["received"]) == ("CLOSED", 4900)
+    stored = ledger.load_plan(of_plan["plan_id"])
+    assert plan_checks.broken(stored.existing_plan, tuition.audit_trail(of_plan["plan_id"])) is None
+    assert {one.track: one.status for one in stored.enrollments} == {"ALL": "WITHDRAWN", "DP": "WITHDRAWN"}
 
 
 @pytest.mark.parametrize("lost", ["everything", "the settlement"])

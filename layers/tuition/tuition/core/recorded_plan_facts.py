@@ -4,6 +4,7 @@ As those of a payment (`tuition.core.recorded_facts`), the patches of a plan's r
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from tuition.core import recorded_facts
@@ -67,6 +68,25 @@ def restored(records: Iterable[Mapping[str, Any]]) -> PlanFacts:
         texts = {field: NOT_RECORDED for field in fields if field != "method"}
         values[name] = {key: {**texts, **entry} for key, entry in values.get(name, {}).items()}
     return PlanFacts.from_json(values)
+
+
+def later(records: Iterable[Mapping[str, Any]], facts: PlanFacts) -> PlanFacts:
+    """Return the facts to which all records lead, to merge into the older facts that a restore has left of a plan.
+
+    An entry that both have keeps what no record holds.
+    """
+    recorded = restored(records)
+    tries = {
+        key: replace(one, method=facts.tries[key].method) if key in facts.tries else one
+        for key, one in recorded.tries.items()
+    }
+    acknowledged = {
+        key: one
+        for key, one in recorded.acknowledged.items()
+        if key not in facts.acknowledged or facts.acknowledged[key].version < one.version
+    }
+    decisions = {key: one for key, one in recorded.decisions.items() if key not in facts.decisions}
+    return replace(recorded, tries=tries, acknowledged=acknowledged, decisions=decisions)
 
 
 def difference(records: Iterable[Mapping[str, Any]], facts: PlanFacts) -> str | None:

@@ -375,7 +375,7 @@ def commit_plan(before: PaymentState, change: PlanChange) -> PaymentState:
 
 
 def recompute_plan(plan_id: str, before: PaymentState | None = None) -> PaymentState:
-    """Compute the parts of a plan again from its payments: a restore may have separated them.
+    """Compute the parts of a plan again from its payments, and its facts from its records: a restore may separate them.
 
     A payment that is missing loses its part. A part that shows money stays until its payment shows it again: what was
     paid once must not be charged twice. So does that of a payment that was deleted after its retention period.
@@ -383,24 +383,49 @@ def recompute_plan(plan_id: str, before: PaymentState | None = None) -> PaymentS
     """
 
     def decide(state: PaymentState) -> PlanChange | None:
-        plan = state.existing_plan
+        plan = _with_later_records(state.existing_plan)
         items = queries.payments_by_id([*plan.parts])
         by_id = {payment.payment_id: payment for payment in queries.payments_of_plan(plan_id)}
         by_id |= {item.payment_id: mapping.payment_from_item(item) for item in items}
         unpaid = [payment_id for payment_id, part in plan.parts.items() if part.settled is None]
         missing = [payment_id for payment_id in unpaid if payment_id not in by_id]
         after = plan
-        for payment_id in set(missing) - set(queries.expired(missing)):
+        expired = queries.expired(missing)
+        for payment_id in [one for one in missing if one not in expired]:
             after = after.without_payment(payment_id)
         for payment_id, payment in by_id.items():
             if payment.facts.settled or payment_id in unpaid or payment_id not in plan.parts:
                 after = after.with_payment(payment)
         if not state.lost_plan and state.with_plan(after) == state:
             return None
-        entry = AuditEntry(timestamps.iso(clock.now()), f"parts:{plan.version}", "plan.recomputed", "reconcile")
+        entry = AuditEntry(timestamps.iso(clock.now()), f"parts:{after.version}", "plan.recomputed", "reconcile")
         return PlanChange(after, entry)
 
-    return update_plan(plan_id, decide, before=before)
+    state = update_plan(plan_id, decide, before=before)
+    has_unread = not {*state.existing_plan.tracks} <= {one.track for one in state.enrollments}
+    return recompute_plan(plan_id) if has_unread else state  # its records named tracks of a member
+
+
+def _with_later_records(plan: "Plan") -> "Plan":
+    """Return a plan with what records say that are later than its item, which a restore has made older than they are.
+
+    So a decision that ended the charges still ends them, and the next record of the plan follows its last one.
+    """
+    from tuition.core import recorded_plan_facts
+    from tuition.core.plan_facts import PlanFacts
+
+    if queries.newest_seq(plan.plan_id) <= plan.records:
+        return plan
+    trail = queries.audit_trail(plan.plan_id)
+    lost = recorded_plan_facts.later(trail, plan.facts)
+    versions = [decision.version for decision in lost.decisions.values()]
+    ahead = replace(
+        plan,
+        version=max([plan.version, *versions]),
+        records=int(trail[-1]["seq"]),
+        audit_head=trail[-1]["hash"],
+    )
+    return ahead.merged(lost).merged(PlanFacts(rebuilt=True))
 
 
 def _erased_plan_facts() -> "PlanFacts":
@@ -455,8 +480,8 @@ def _write_changed_plan(
     if record:
         plan = replace(plan, records=record.seq, audit_head=record.hash)
     item = mapping.plan_to_item(plan, after.plan_attention)
-    is_new = before.plan is None or before.lost_plan
-    put = _put_absent(item, "plan_id") if is_new else _put_version(item, plan.version - 1)
+    stored = None if before.lost_plan else before.plan
+    put = _put_version(item, stored.version) if stored else _put_absent(item, "plan_id")
     writes = {**writes, "plan": {"Put": put}}
     if record:
         writes = {**writes, _PLAN_AUDIT: {"Put": _put_absent(mapping.record_to_item(record, now), "subject")}}

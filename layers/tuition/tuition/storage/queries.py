@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 PAGE_OF_PAYMENTS = 100
 """A batch read has at most 100 keys."""
+NEWEST_RECORDS = 10
+"""The newest records of a subject that are compared with its item."""
 MAX_SORT_KEY_BYTES = 1024
 """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
 
@@ -468,6 +470,16 @@ def recorded_trail(subject: str) -> list[dict[str, Any]]:
     items = [AuditItem.from_raw_data(item) for item in audit_items(subject)]
     records = [{**mapping.record_to_json(item), "recorded_at": item.recorded_at} for item in items]
     return sorted(records, key=lambda record: int(record["seq"]))
+
+
+def newest_seq(subject: str) -> int:
+    """Return the highest position among the newest records of a subject; 0 without one. It is one read.
+
+    A record may be earlier in the order of time than those before it, so several are read.
+    """
+    partition = Partition(AuditItem, "subject", subject, "sort_key")
+    page = next(dynamodb.query_pages(partition, descending=True, limit=NEWEST_RECORDS))
+    return max((int(AuditItem.from_raw_data(item).seq) for item in page.items), default=0)
 
 
 def newest_of_trail(subject: str, first: int, version: int) -> list[dict[str, Any]]:
