@@ -136,7 +136,7 @@ def test_of_two_decisions_the_one_on_the_later_version_counts_in_any_order() -> 
         assert not plan.is_canceled
 
 
-def test_what_a_dispute_took_is_due_at_once_and_paying_it_restores_access() -> None:
+def test_an_installment_that_a_dispute_took_is_due_at_once_and_paying_it_restores_access() -> None:
     story = running(until="2026-02-10")
     rest = story.pay("rest")
     assert rest and payable_seqs(story.plan, "due", story.today) == ()

@@ -39,7 +39,7 @@ const openDialog = ({ plan_id: id }, onDone) => ({
 });
 
 function membershipDialog({ plan_id: id, status, paid_through: until }, title, onDone) {
-  const isUnpaid = status === "LATE"; // the period that was paid is over
+  const isUnpaid = status === "LATE"; // the period that was paid has ended
   const access = isUnpaid ? words.access_lost(title) : until && words.access_until(calendarDay(until));
   return {
     title: words.membership_title(title),
