@@ -8,9 +8,11 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+
+from tuition.core.plan_facts import DecisionName
 
 ROOT = Path(__file__).parents[2]
 STUDENT = ROOT / "web" / "student"
@@ -166,9 +168,13 @@ def test_the_preview_of_an_email_in_the_console_has_the_texts_that_are_sent() ->
 def test_the_console_has_words_for_each_type_of_record_that_our_code_writes() -> None:
     types = record_types()
     assert {"attention.acknowledged", "evidence.saved", "selling.stopped"} <= set(types)
+    module = json.dumps((ROOT / "web/console/record_words.js").as_uri())
     code = f"""
-        const {{ recordTitle }} = await import({json.dumps((ROOT / "web/console/record_words.js").as_uri())});
+        const {{ decidedWords, recordTitle }} = await import({module});
         const titles = {json.dumps(types)}.map((type) => [type, recordTitle({{ type, transition: {{}} }})]);
-        console.log(JSON.stringify(titles.filter(([type, title]) => type === title)));
+        const nameless = titles.filter(([type, title]) => type === title);
+        console.log(JSON.stringify([nameless, Object.keys(decidedWords)]));
     """
-    assert run_node(code) == []
+    nameless, decisions = run_node(code)
+    assert nameless == []
+    assert set(decisions) == set(get_args(DecisionName))

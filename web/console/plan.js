@@ -1,5 +1,5 @@
 // One payment plan: its schedule, payments, what happens next and when, its timeline, and the decisions of staff.
-import { moneyWithCode, sentenceCase } from "../shared/format.js";
+import { moneyWithCode } from "../shared/format.js";
 import { get, paymentChanged, useResponse } from "./api.js";
 import { suggestedActionOfPlan } from "./attention_reasons.js";
 import { Empty, None, productOf, Time, UserLink, WhenLoaded } from "./components.js";
@@ -7,6 +7,7 @@ import { PaymentTable } from "./payment_table.js";
 import { CollectDialog, DecisionDialog, decisionName, ResolvePlanDialog } from "./plan_dialogs.js";
 import { planName, PlanStatus } from "./plans.js";
 import { html, useRef, useState } from "./preact.js";
+import { decidedWords } from "./record_words.js";
 import { Result } from "./result.js";
 import { lastList, openDialog, routeTo } from "./route.js";
 import { installmentState } from "./status.js";
@@ -83,8 +84,11 @@ function Schedule({ details, staff }) {
     <tbody>${plan.schedule.map((one) => html`<${Installment} key=${one.seq} one=${one} plan=${plan} actions=${staff.decides ? actions.filter(({ seq }) => seq === one.seq) : []} />`)}</tbody></table></div></section>`;
 }
 
+/** Whether the plan has ended for good: it is not paid any more, so its unpaid installments are not upcoming. */
+const hasEnded = ({ status, close_reason: reason }) => ["REFUNDED", "ABANDONED"].includes(status) || (status === "CLOSED" && reason !== "gave_up");
+
 function Installment({ one, plan, actions }) {
-  const [state, color] = installmentState(one.state);
+  const [state, color] = one.state === "upcoming" && hasEnded(plan) ? ["Not charged", ""] : installmentState(one.state);
   return html`<tr>
     <th scope="row">${one.seq}</th>
     <td>${one.due ?? html`<${None} />`}</td>
@@ -129,18 +133,27 @@ const STOPPED = {
 function Ahead({ details }) {
   const { plan, boundaries, collect_refusal: refusal } = details;
   const attempt = plan.next?.attempt_at;
-  if (!boundaries.length && !attempt && !refusal) return null;
+  const isLost = plan.schedule.some((one) => one.state === "lost");
+  const toRefund = plan.status === "REFUNDED" && !isLost ? plan.received - plan.refunded : 0;
+  const isQuiet = !refusal || hasEnded(plan) || plan.status === "COMPLETE" || (attempt && refusal === "not_announced");
+  const reason = isQuiet ? undefined : (STOPPED[plan.stopped_by] ?? REFUSALS[refusal]);
+  if (!boundaries.length && !attempt && !toRefund && !reason) return null;
   return html`<section class="panel"><h2>What happens next</h2><ul class="plain">
     ${attempt && html`<li>From <${Time} at=${attempt} />: installment ${plan.next.seqs.join(", ")} is charged</li>`}
     ${boundaries.map(({ day, name, seq }) => html`<li key=${name}>${day}: ${BOUNDARIES[name](seq)}</li>`)}
-    ${refusal && !(attempt && refusal === "not_announced") && html`<li>${STOPPED[plan.stopped_by] ?? REFUSALS[refusal]}</li>`}
+    ${toRefund > 0 && html`<li>${moneyWithCode(toRefund, plan.currency)} is refunded within a quarter of an hour, unless a refund needs attention</li>`}
+    ${reason && html`<li>${reason}</li>`}
   </ul></section>`;
 }
+
+const REFUNDS = { all: ", with all money back", none: ", without a refund" };
+
+const installmentsOf = (seqs) => (seqs.length ? ` installment${seqs.length > 1 ? "s" : ""} ${seqs.join(", ")}` : "");
 
 function Decisions({ decisions, student }) {
   if (!decisions.length) return null;
   return html`<section class="panel"><h2>Decisions</h2><ul class="plain">${decisions.map(
-    (one) => html`<li key=${one.id}><${Time} at=${one.at} /> <strong>${sentenceCase(one.decision)}</strong>${one.seqs.length > 0 && ` (${one.seqs.join(", ")})`}${one.to && ` to ${one.to}`}${one.refund && `, refund ${one.refund}`} by ${one.actor === student ? "the student" : html`<${UserLink} id=${one.actor} />`}${one.note && `: ${one.note}`}</li>`,
+    (one) => html`<li key=${one.id}><${Time} at=${one.at} /> <strong>${decidedWords[one.decision]}${installmentsOf(one.seqs)}</strong>${one.to && ` to ${one.to}`}${REFUNDS[one.refund]} by ${one.actor === student ? "the student" : html`<${UserLink} id=${one.actor} />`}${one.note && `: ${one.note}`}</li>`,
   )}</ul></section>`;
 }
 

@@ -171,3 +171,19 @@ export function transitionLines(transition) {
   if (attention) lines.push(`Needs attention: ${attention.join(", ")}`);
   return lines;
 }
+
+/** A decision about a plan that was taken, by its name in the API. The page adds the installments. */
+export const decidedWords = {
+  waive: "Waived",
+  reschedule: "Moved",
+  forgive: "Forgave",
+  pause: "Paused",
+  resume: "Resumed",
+  continue: "Continued after a refund",
+  close: "Closed",
+  revoke: "Revoked access",
+  restore: "Restored access",
+  cancel: "Canceled",
+  undo_cancel: "Took back the cancellation",
+  withdraw: "Canceled with all money back",
+};
