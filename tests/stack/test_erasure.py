@@ -194,16 +194,16 @@ def places(running: Running, life: Life) -> Iterator[tuple[str, str]]:
             yield logical, message["Body"]
 
 
-def versions(running: Running, bucket: str, known: dict[tuple[str, ...], bytes]) -> Iterator[tuple[str, bytes]]:
-    """Yield every version of every object of a bucket. `known` has the versions that were read before."""
+def versions(running: Running, bucket: str, read_before: dict[tuple[str, ...], bytes]) -> Iterator[tuple[str, bytes]]:
+    """Yield every version of every object of a bucket. `read_before` has the versions that were read before."""
     s3 = aws(running, "s3")
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
         for one in page.get("Versions", ()):
             identity = (bucket, one["Key"], one["VersionId"], one["ETag"])
-            if identity not in known:
+            if identity not in read_before:
                 version = {} if one["VersionId"] == "null" else {"VersionId": one["VersionId"]}
-                known[identity] = s3.get_object(Bucket=bucket, Key=one["Key"], **version)["Body"].read()
-            yield one["Key"], known[identity]
+                read_before[identity] = s3.get_object(Bucket=bucket, Key=one["Key"], **version)["Body"].read()
+            yield one["Key"], read_before[identity]
 
 
 def text_of(body: bytes) -> str:

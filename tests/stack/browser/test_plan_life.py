@@ -103,6 +103,72 @@ def pages(browser: Browser, running: Running, sub: str) -> Iterator[tuple[Studen
     staff.close_browser()
 
 
+def be_suspended_and_continue(months: Months, day: str, student: Student, staff: Staff) -> None:
+    """The third charge was declined on `day`. The student lets the grace period pass, and then pays."""
+    running = months.running
+    student.open(f"#/plans/{months.opened['plan_id']}")
+    student.sign_in()
+    student.expect_heading(PLAN)
+    expect_strip(student, "Paid", "Paid", "Charge failed", "Upcoming")
+    student.expect_text("$124.75 is due. You keep your access until")
+    student.expect_accessible()
+    for days in RETRIES_AND_GRACE:
+        months.collect_on(day, plus_days=days)
+    months.until("SUSPENDED")
+    assert running.enrollment(months.token)["status"] == "SUSPENDED"
+    student.page.reload()
+    student.expect_text("Your access is suspended. Your progress is kept. Pay $124.75 to continue where you left")
+    staff.open("#/plans?status=SUSPENDED")
+    staff.expect_rows(1)
+    staff.rows().get_by_role("link").first.click()
+    staff.expect_text("closed if installment 3 is not paid")
+    link(student, "Pay $124.75 now").click()
+    student.choose("Card")
+    student.fill_card(GOOD)
+    button(student, "Pay $124.75").click()
+    expect_strip(student, "Paid", "Paid", "Paid", "Upcoming")
+    student.expect_text("Next payment: $124.75 on")
+    assert running.enrollment(months.token)["status"] == "ENROLLED"
+
+
+def decline_the_last_charge_and_complete(months: Months, student: Student, staff: Staff) -> None:
+    """Staff charge the declined installment again, and end the access of the plan that is paid."""
+    day = months.announce()
+    months.decline_next(times=1)
+    months.collect_on(day)
+    months.until("LATE")
+    staff.page.reload()
+    staff.open_dialog("Charge now…")
+    expect(staff.dialog).to_contain_text("124.75 USD for installment 4 is charged")
+    staff.dialog.get_by_role("button", name="Charge now").click()
+    expect(staff.main.get_by_role("status").first).to_contain_text("Charged.")
+    months.until("COMPLETE")
+    student.page.reload()
+    student.expect_text("Paid in full")
+    staff.page.reload()  # the webhook has changed the plan since
+    staff.open_dialog("Revoke access…")
+    staff.dialog.get_by_label("Reason").fill("shared the account")
+    staff.dialog.get_by_role("button", name="Revoke access").click()
+    expect(staff.dialog).to_have_count(0)
+    student.page.reload()
+    student.expect_text("The school has ended the access from this plan, and nothing is charged.")
+
+
+def expect_emails_and_figures(running: Running, sub: str, member: str) -> None:
+    expected = {"plan_begun", "plan_charge_announced", "plan_charged", "plan_charge_failed", "plan_suspended"}
+    running.until(lambda: emails(running, sub) >= {*expected, "plan_complete"}, "the emails of the plan")
+    of_member = {"plan_begun", "plan_charge_announced", "plan_charged", "plan_ending", "plan_closed"}
+    running.until(lambda: emails(running, member) >= of_member, "the emails of the membership")
+    changes = {"started": 1, "suspended": 1, "restored": 1, "completed": 1, "closed": 0}
+    of_kinds = {
+        "installments": {"settlements": 4, "settled": 49_900, **changes},
+        "membership": {"started": 1, "suspended": 0, "restored": 0, "completed": 0, "closed": 1},
+    }
+    running.until(lambda: figures(running, of_kinds) == of_kinds, "the figures of both plans")
+    with running_file(running.ready):
+        assert verify.main(["--api-port", running.ready["api"].rpartition(":")[2]]) == verify.HOLDS
+
+
 @pytest.mark.timeout(300)
 def test_plans_are_announced_charged_declined_suspended_restored_and_end(
     months: Months, browser: Browser, sub: str
@@ -124,59 +190,6 @@ def test_plans_are_announced_charged_declined_suspended_restored_and_end(
     joined.until("CLOSED")
     assert running.enrollment(joined.token, "FSD")["status"] == "WITHDRAWN"
     with pages(browser, running, sub) as (student, staff):
-        student.open(f"#/plans/{months.opened['plan_id']}")
-        student.sign_in()
-        student.expect_heading(PLAN)
-        expect_strip(student, "Paid", "Paid", "Charge failed", "Upcoming")
-        student.expect_text("$124.75 is due. You keep your access until")
-        student.expect_accessible()
-        for days in RETRIES_AND_GRACE:
-            months.collect_on(day, plus_days=days)
-        months.until("SUSPENDED")
-        assert running.enrollment(months.token)["status"] == "SUSPENDED"
-        student.page.reload()
-        student.expect_text("Your access is suspended. Your progress is kept. Pay $124.75 to continue where you left")
-        staff.open("#/plans?status=SUSPENDED")
-        staff.expect_rows(1)
-        staff.rows().get_by_role("link").first.click()
-        staff.expect_text("closed if installment 3 is not paid")
-        link(student, "Pay $124.75 now").click()
-        student.choose("Card")
-        student.fill_card(GOOD)
-        button(student, "Pay $124.75").click()
-        expect_strip(student, "Paid", "Paid", "Paid", "Upcoming")
-        student.expect_text("Next payment: $124.75 on")
-        assert running.enrollment(months.token)["status"] == "ENROLLED"
-
-        day = months.announce()
-        months.decline_next(times=1)
-        months.collect_on(day)
-        months.until("LATE")
-        staff.page.reload()
-        staff.open_dialog("Charge now…")
-        expect(staff.dialog).to_contain_text("124.75 USD for installment 4 is charged")
-        staff.dialog.get_by_role("button", name="Charge now").click()
-        expect(staff.main.get_by_role("status").first).to_contain_text("Charged.")
-        months.until("COMPLETE")
-        student.page.reload()
-        student.expect_text("Paid in full")
-        staff.page.reload()  # the webhook has changed the plan since
-        staff.open_dialog("Revoke access…")
-        staff.dialog.get_by_label("Reason").fill("shared the account")
-        staff.dialog.get_by_role("button", name="Revoke access").click()
-        expect(staff.dialog).to_have_count(0)
-        student.page.reload()
-        student.expect_text("The school has ended the access from this plan, and nothing is charged.")
-
-    expected = {"plan_begun", "plan_charge_announced", "plan_charged", "plan_charge_failed", "plan_suspended"}
-    running.until(lambda: emails(running, sub) >= {*expected, "plan_complete"}, "the emails of the plan")
-    of_member = {"plan_begun", "plan_charge_announced", "plan_charged", "plan_ending", "plan_closed"}
-    running.until(lambda: emails(running, member) >= of_member, "the emails of the membership")
-    changes = {"started": 1, "suspended": 1, "restored": 1, "completed": 1, "closed": 0}
-    of_kinds = {
-        "installments": {"settlements": 4, "settled": 49_900, **changes},
-        "membership": {"started": 1, "suspended": 0, "restored": 0, "completed": 0, "closed": 1},
-    }
-    running.until(lambda: figures(running, of_kinds) == of_kinds, "the figures of both plans")
-    with running_file(running.ready):
-        assert verify.main(["--api-port", running.ready["api"].rpartition(":")[2]]) == verify.HOLDS
+        be_suspended_and_continue(months, day, student, staff)
+        decline_the_last_charge_and_complete(months, student, staff)
+    expect_emails_and_figures(running, sub, member)
