@@ -160,7 +160,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Print why the run fails although no test did: last, where a reader of the end of a log finds it."""
+    """Print why the run fails although no test did: last, where a reader of the end of a log finds it.
+
+    pytest then collects garbage five times. It need not visit what the tests have left.
+    """
+    gc.freeze()
     if hasattr(config, "workeroutput") or config.pluginmanager.get_plugin("terminalreporter") is None:
         return
     for problem in _problems(config):

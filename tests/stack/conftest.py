@@ -149,7 +149,7 @@ def _place(file: str) -> tuple[int, int]:
     return (2, LATE.index(file)) if file in LATE else (1, 0)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     messages: list[str] = []
     calls = tmp_path_factory.mktemp("aws") / "calls"

@@ -15,13 +15,13 @@ FOLDER = Path(__file__).parent
 MODULES_PER_CHECK = 8
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def playwright() -> Iterator[Playwright]:
     with sync_playwright() as instance:
         yield instance
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser(playwright: Playwright) -> Iterator[Browser]:
     path = chromium.find()
     assert path, chromium.HOW
