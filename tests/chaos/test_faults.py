@@ -14,7 +14,7 @@ from tuition.storage import dynamodb
 from tuition.storage.items import MODELS
 
 pytestmark = pytest.mark.chaos
-MAX_FAULTS, LONG_FLOW, MAX_FAULTS_OF_LONG_FLOW = 6, 100, 2
+MAX_FAULTS, LONG_FLOW, MAX_FAULTS_OF_LONG_FLOW = 3, 100, 2
 """How many faults per flow `make test` injects, the length of a long flow, and its faults. `make soak` injects all."""
 RecordProperty = Callable[[str, object], None]
 Choose = Callable[[list[Call]], list[tuple[FaultPoint, Recovery]]]

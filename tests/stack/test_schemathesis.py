@@ -33,7 +33,7 @@ from tuition.core.errors import TuitionError
 
 SEQUENCES = 12
 STEPS = 6
-REQUESTS = [3, pytest.param(12, marks=pytest.mark.soak)]
+REQUESTS = [2, pytest.param(12, marks=pytest.mark.soak)]
 """Of each kind, valid and invalid, for each operation."""
 SECONDS = 27
 """For each of these requests. After this time the operations that are left get one request of each kind."""
@@ -151,7 +151,7 @@ def follow_links(running: Running, sequences: int) -> Counter[str]:
     return outcomes
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def outcomes(running: Running) -> Counter[str]:
     """Send the sequences once, with new users. Every later run of them has users who have bought."""
     return follow_links(running, SEQUENCES)

@@ -1,6 +1,7 @@
 """The screens on which every page must fit, and what must hold on each: axe, no sideways scrolling, no shift.
 
-`make test` takes a third of the screens, another third for each `TUITION_SEED` and each page; `make soak` takes all.
+`make test` takes one screen for a view and a third of the screens for the states of a flow, others with each
+`TUITION_SEED` and for each page; `make soak` takes all.
 """
 
 from __future__ import annotations
@@ -49,8 +50,13 @@ THIRDS = (
 ALL = tuple(screen for third in THIRDS for screen in third)
 
 
+def one_for(name: str) -> Screen:
+    """Return the screen on which a run opens a view."""
+    return ALL[(first_seed() + zlib.crc32(name.encode())) % len(ALL)]
+
+
 def third_of(name: str) -> Sequence[Screen]:
-    """Return the screens on which a run shows a page: two sizes, and both color schemes."""
+    """Return the screens on which a run shows a state: two sizes, and both color schemes."""
     return THIRDS[(first_seed() + zlib.crc32(name.encode())) % len(THIRDS)]
 
 

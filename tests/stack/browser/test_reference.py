@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.stack.browser.screens import axe_violations
-from tests.stack.browser.student import Student
+from tests.stack.browser.student import SIZES, Student, size_by_seed
 from tests.stack.conftest import Running
 from tools import openapi
 
@@ -40,9 +40,12 @@ def test_the_document_is_served_beside_the_api(running: Running) -> None:
     assert running.api("POST", "/api/openapi.json").status_code == 404
 
 
-@pytest.mark.parametrize("size", ["phone", "desktop"])
+SIZE = size_by_seed("reference")
+
+
+@pytest.mark.parametrize("size", [SIZE, *(pytest.param(one, marks=pytest.mark.soak) for one in SIZES if one != SIZE)])
 def test_the_reference_shows_every_operation_and_type(student: Student) -> None:
-    """The phone is in the dark color scheme, the desktop in the light one."""
+    """The phone is in the dark color scheme, the desktop in the light one. The seed chooses, `make soak` takes both."""
     if student.size == "phone":
         student.page.set_viewport_size({"width": 320, "height": 640})
     student.open("reference/")
