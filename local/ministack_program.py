@@ -7,7 +7,9 @@ settings. On a system without process file descriptors (macOS), workers start as
 
 After each answer of a worker, MiniStack looks for lines of its log once per millisecond, for 5 to 50 ms. A forked
 worker marks where the log of an invocation ends, so that nothing is waited for. A read of a stream is answered when
-there are records, so that its readers need not ask again and again.
+there are records, so that its readers need not ask again and again. Consumers of queues get messages in batches.
+
+Half of the time that hypercorn takes for a request is its own, so that uvicorn serves MiniStack here.
 
 This file runs in ``.venv-ministack``. It is also the program of the parent process, which needs the standard library
 only. ``tests/runtime`` runs the functions in Lambda's own runtime, where they import everything themselves.
@@ -65,7 +67,11 @@ LOG_SECONDS = 5
 """The limit for that line, which a worker has written before its answer."""
 LONG_POLL_SECONDS = 2.0
 """The longest wait of a read for records. A reader that is stopped may wait for it."""
-LOOK_SECONDS = 0.05
+LOOK_SECONDS = 0.1
+GATHER_SECONDS = 0.2
+"""How long the consumers of queues wait after the first message. Their windows in the template are of a second."""
+SHUTDOWN_SECONDS = 1
+"""How long a request may still take when MiniStack stops: a reader of a stream may wait for records."""
 
 # --- code that is unpacked once ---
 
@@ -239,6 +245,34 @@ def install() -> None:
     """Replace the parts of MiniStack that this module's docstring names."""
     share_code_and_fork_workers()
     wait_for_stream_records()
+    gather_messages()
+    serve_with_uvicorn()
+
+
+def serve_with_uvicorn() -> None:
+    """Let uvicorn serve MiniStack, on the address and with the limits that MiniStack gives hypercorn."""
+    import hypercorn.asyncio
+    import uvicorn
+
+    async def serve_app(served: Any, config: Any) -> None:
+        host, _, port = config.bind[0].rpartition(":")
+        options = uvicorn.Config(
+            served,
+            host=host,
+            port=int(port),
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            date_header=False,  # MiniStack sends its own
+            timeout_keep_alive=int(config.keep_alive_timeout),
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        )
+        await uvicorn.Server(options).serve()
+
+    hypercorn.asyncio.serve = serve_app
 
 
 def share_code_and_fork_workers() -> None:
@@ -259,7 +293,7 @@ def share_code_and_fork_workers() -> None:
     lambda_runtime.Worker._drain_stderr_bounded = read_marked_log
 
 
-# --- reads of streams ---
+# --- reads of streams and queues ---
 
 
 def wait_for_stream_records() -> None:
@@ -280,6 +314,23 @@ def wait_for_stream_records() -> None:
             await asyncio.sleep(LOOK_SECONDS)
 
     dynamodb_streams.handle_request = answer_when_there_are_records
+
+
+def gather_messages() -> None:
+    """Let the consumers of queues wait for more messages after the first one, as Lambda's batching window does."""
+    from ministack.services import lambda_svc
+
+    poll = lambda_svc._poll_sqs
+    is_busy = False
+
+    def poll_after_gathering() -> bool:
+        nonlocal is_busy
+        if not is_busy:
+            time.sleep(GATHER_SECONDS)
+        is_busy = bool(poll())
+        return is_busy
+
+    lambda_svc._poll_sqs = poll_after_gathering
 
 
 # --- the parent process ---
