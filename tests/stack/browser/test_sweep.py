@@ -74,8 +74,8 @@ def windows(browser: Browser, people: People) -> Iterator[Windows]:
     windows.close()
 
 
-def open_view(page: Page, view: View, people: People) -> None:
-    """Open a view, wait until it has loaded, and do what its person does there."""
+def open_view(page: Page, view: View, people: People) -> list[str]:
+    """Open a view, and do what its person does there once it has loaded. Return the shifts while it loaded."""
     under_way: set[Request] = set()
     page.on("request", lambda request: under_way.add(request))
     page.on("requestfinished", lambda request: under_way.discard(request))
@@ -84,11 +84,13 @@ def open_view(page: Page, view: View, people: People) -> None:
     page.wait_for_function(LOADED)
     while under_way:
         page.wait_for_timeout(POLL_MS)
+    shifts = screens.shifts(page)
     if view.act:
         view.act(page)
     expect(page.locator(view.sees).locator("visible=true").first).to_be_visible()
     for frame in page.frames:
         frame.wait_for_load_state()
+    return shifts
 
 
 def sweep(windows: Windows, people: People, view: View, screen: Screen) -> list[str]:
@@ -103,8 +105,8 @@ def sweep(windows: Windows, people: People, view: View, screen: Screen) -> list[
     page.on("console", on_console)
     page.on("pageerror", lambda error: messages.append(f"error: {error}"))
     try:
-        open_view(page, view, people)
-        return [f"{screen}: {problem}" for problem in [*screens.shifts(page), *screens.problems(page), *messages]]
+        shifts = open_view(page, view, people)
+        return [f"{screen}: {problem}" for problem in [*shifts, *screens.problems(page), *messages]]
     finally:
         page.close()
 
