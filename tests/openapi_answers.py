@@ -15,6 +15,7 @@ from typing import Any
 import jsonschema_rs
 
 DOCUMENT = Path(__file__).parents[1] / "web" / "api" / "openapi.json"
+COMPONENTS = "urn:components"
 
 
 class WrongAnswer(AssertionError):
@@ -57,8 +58,16 @@ def _validator(method: str, path: str, status: int, media_type: str) -> Any:
         raise Undeclared(f"{name} answered {status}, which it does not declare")
     if media_type not in response["content"]:
         raise Undeclared(f"{name} answered {status} as {media_type}, which it does not declare")
-    schema = {**response["content"][media_type]["schema"], "components": document()["components"]}
-    return jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
+    schema = json.loads(json.dumps(response["content"][media_type]["schema"]).replace('"#/', f'"{COMPONENTS}#/'))
+    return jsonschema_rs.Draft202012Validator(schema, validate_formats=True, registry=_components())
+
+
+@cache
+def _components() -> jsonschema_rs.Registry:
+    """Return the schemas to which all others refer. A validator of its own for all of them would take 6 ms."""
+    return jsonschema_rs.Registry(
+        [(COMPONENTS, {"components": document()["components"]})], draft=jsonschema_rs.Draft202012
+    )
 
 
 def check(method: str, path: str, status: int, headers: Mapping[str, str], body: Any) -> None:

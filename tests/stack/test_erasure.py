@@ -17,7 +17,6 @@ from tests.stack.test_checkout import create_code, create_session
 from tests.stack.test_emails import outbox
 from tests.stack.test_events import aws
 from tests.stack.test_fan_out import resource
-from tests.stack.test_plans import read, started
 from tests.stack.test_roles import invoke
 from tuition.core import archive, timestamps
 
@@ -31,10 +30,7 @@ DIGITS = re.compile(r"last4\W+(?:S\W+)?\d{4}")
 
 @dataclass
 class Life:
-    """The traces of a person. `texts` lead to the person, and may be nowhere after the erasure.
-
-    `payment_ids` has the plan's id too.
-    """
+    """The traces of a person. `texts` lead to the person, and may be nowhere after the erasure."""
 
     sub: str
     token: str
@@ -49,20 +45,15 @@ class Life:
 
 
 def live(running: Running, sub: str) -> Life:
-    """Use every feature that stores something about a person: purchases, a plan, refunds, a dispute, notes, copies."""
+    """Use every feature that stores something about a person: purchases, refunds, a dispute, notes, copies, emails."""
     email, name = f"{sub}.erased@example.org", f"Ottilie {sub} Fennimore"
-    texts = [
-        f"{word} of {sub}"
-        for word in ("reason", "order", "note", "message", "revocation", "block", "attention", "closing")
-    ]
-    reason, order, note, message, revocation, block, attention, closing = texts
+    texts = [f"{word} of {sub}" for word in ("reason", "order", "note", "message", "revocation", "block", "attention")]
+    reason, order, note, message, revocation, block, attention = texts
     token = running.token(sub, email=f"old.{email}")
     method = create_card(running, "4242424242424242", name, email)
     first = buy(running, token, create_card(running, "4000000000009995", name, email), method)
     token = running.token(sub, email=email)
     assert running.api("POST", "/api/me/email", token).json()["complete"] is True
-    plan = started(running, token, "ALL")
-    running.until(lambda: read(running, token, plan)["payment_method"], "the method is kept")
     second = buy_with_code(running, sub, token, create_card(running, "4000000000000259", name, email))
     decide(running, f"payments/{first}/refunds", amount=100, reason=order, note=note, message=message)
     body = {"payment_id": first, "reason": reason}
@@ -70,7 +61,6 @@ def live(running: Running, sub: str) -> Life:
     settle_dispute(running, second, attention)
     decide(running, f"payments/{second}/access", decision="revoke", note=revocation)
     decide(running, f"users/{sub}/purchases", decision="block", note=block)
-    close(running, token, plan, closing)
     texts.append(write_note(running, first, f"remark of {sub}"))
     assert running.api("GET", "/api/me/export", token).status_code == 200
     assert running.staff(f"/users/{sub}/export")["payments"]
@@ -79,8 +69,7 @@ def live(running: Running, sub: str) -> Life:
     customer = running.staff(f"/users/{sub}")["user"]["customer"]["stripe_customer_id"]
     lost = customer_of_a_killed_create(running, customer, email)
     texts += [email, f"old.{email}", name, customer, lost]
-    payment_ids = [first, second, plan["payment_id"], plan["plan_id"]]
-    return Life(sub, token, email, payment_ids, customer, lost, method, texts)
+    return Life(sub, token, email, [first, second], customer, lost, method, texts)
 
 
 def create_card(running: Running, number: str, name: str, email: str) -> str:
@@ -113,15 +102,6 @@ def buy_with_code(running: Running, sub: str, token: str, method: str) -> str:
 def decide(running: Running, path: str, **body: Any) -> None:
     response = running.api("POST", f"/api/admin/{path}", running.ready["admin_token"], json=body)
     assert response.status_code == 200, response.text
-
-
-def close(running: Running, token: str, plan: dict[str, Any], note: str) -> None:
-    """Close a plan with all money back. Until then it refuses the erasure."""
-    assert running.api("DELETE", "/api/me", token).json()["reason"] == "plan_open"
-    version = running.staff(f"/plans/{plan['plan_id']}")["plan"]["version"]
-    decide(running, f"plans/{plan['plan_id']}/decisions", decision="close", refund="all", note=note, version=version)
-    assert commands.run(running, "collect").returncode == 0, "the collector makes the refund"
-    running.until(lambda: read(running, token, plan)["status"] == "REFUNDED", "refunded")
 
 
 def write_note(running: Running, payment_id: str, text: str) -> str:
@@ -194,16 +174,16 @@ def places(running: Running, life: Life) -> Iterator[tuple[str, str]]:
             yield logical, message["Body"]
 
 
-def versions(running: Running, bucket: str, read_before: dict[tuple[str, ...], bytes]) -> Iterator[tuple[str, bytes]]:
-    """Yield every version of every object of a bucket. `read_before` has the versions that were read before."""
+def versions(running: Running, bucket: str, bodies: dict[tuple[str, ...], bytes]) -> Iterator[tuple[str, bytes]]:
+    """Yield every version of every object of a bucket. `bodies` has those of the versions that were read before."""
     s3 = aws(running, "s3")
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
         for one in page.get("Versions", ()):
             identity = (bucket, one["Key"], one["VersionId"], one["ETag"])
-            if identity not in read_before:
+            if identity not in bodies:
                 version = {} if one["VersionId"] == "null" else {"VersionId": one["VersionId"]}
-                read_before[identity] = s3.get_object(Bucket=bucket, Key=one["Key"], **version)["Body"].read()
-            yield one["Key"], read_before[identity]
+                bodies[identity] = s3.get_object(Bucket=bucket, Key=one["Key"], **version)["Body"].read()
+            yield one["Key"], bodies[identity]
 
 
 def text_of(body: bytes) -> str:
@@ -247,7 +227,7 @@ def assert_stripe_has_deleted(running: Running, life: Life) -> None:
 @pytest.mark.timeout(420)
 def test_an_erased_person_s_data_are_nowhere_on_the_stack_also_after_a_restore(running: Running, sub: str) -> None:
     life = live(running, sub)
-    lost_place = {"PaymentsTable", "PlansTable", "CustomersTable", "StripeObjectsTable", "NotesTable"}
+    lost_place = {"PaymentsTable", "CustomersTable", "StripeObjectsTable", "NotesTable"}
     assert left_of(running, life) >= lost_place, "the search finds what is there"
     table, key = resource(running, "CustomersTable"), {"user_id": {"S": sub}}
     pointers, pointer = resource(running, "StripeObjectsTable"), {"stripe_id": {"S": life.customer}}

@@ -410,7 +410,8 @@ def test_the_live_run_refuses_keys_other_than_test_mode_secret_keys(
     assert len(shared_simulator.stripe.account.log) == requests
 
 
-@pytest.mark.timeout(600)  # 30 s on a quiet machine, and 130 s on a busy one
+@pytest.mark.soak  # it runs tests of this folder once more, which takes half a minute
+@pytest.mark.timeout(600)
 def test_the_live_run_passes_on_an_account_that_is_in_use(client: stripe.StripeClient, simulator: Simulator) -> None:
     client.v1.customers.create({})
     process = run_live_tests(simulator)
