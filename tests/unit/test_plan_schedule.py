@@ -178,6 +178,7 @@ def test_an_installment_shows_its_state_its_payment_and_why_it_failed() -> None:
     assert (paid.state, upcoming.state, upcoming.collect) == ("paid", "upcoming", None)
     assert (failed.state, failed.collect, failed.failure) == ("failed", "2026-02-28", "insufficient_funds")
     assert failed.payment_id in story.payments
+    assert [one.state for one in installments(story.plan, "2026-03-31")] == ["paid", "failed", "due", "upcoming"]
     story.pay("next", "processing")
     assert installments(story.plan)[1].state == "processing"
     story.decide("waive", seqs=(4,))

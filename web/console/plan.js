@@ -95,7 +95,7 @@ function Installment({ one, plan, actions }) {
     <td>${one.collect ?? html`<${None} />`}</td>
     <td class="right"><span class="sum">${moneyWithCode(one.amount, plan.currency)}</span></td>
     <td><span class=${`chip ${color}`} title=${one.state}>${state}</span>${one.failure && html`<span class="why">${one.failure.code.replace(/_/g, " ")}</span>`}</td>
-    <td>${one.payment_id ? html`<a href=${routeTo(["payments", one.payment_id])}>Open<span class="visually-hidden"> the payment of installment ${one.seq}</span></a>` : html`<${None} />`}</td>
+    <td>${one.payment_id ? html`<a href=${routeTo(["payments", one.payment_id])}>View<span class="visually-hidden"> the payment of installment ${one.seq}</span></a>` : html`<${None} />`}</td>
     <td class="actions">${actions.map((action) => html`<button key=${action.decision} type="button" class="quiet" onClick=${() => openDialog(action.decision, { on: one.seq })}>${action.decision === "waive" ? "Waive" : "Move"}…<span class="visually-hidden"> installment ${one.seq}</span></button>`)}</td>
   </tr>`;
 }

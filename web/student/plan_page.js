@@ -14,6 +14,7 @@ import { withdrawalNote } from "./withdrawal.js";
 
 const words = texts.plan_page;
 const CHARGED = ["ACTIVE", "LATE"];
+const ENDED_BY_ITSELF = ["lapsed", "ended"]; // a membership
 const SHOWN_OF_ENDLESS = 4;
 
 /**
@@ -70,12 +71,14 @@ export async function planPage(context, plan, message, problem) {
   );
 }
 
-/** The one action that is due now: pay what is due, or go on with the first payment; undefined if nothing is due. */
+/** The one action to take now: pay what is due, complete the first payment, or join again; undefined if there is none. */
 function mainAction(plan) {
   const due = duePayment(plan);
+  const toBuy = `#/buy/${api.codeOf(plan)}/${plan.offer}`;
+  if (ENDED_BY_ITSELF.includes(plan.close_reason)) return h("p", {}, h("a", { class: "button", href: toBuy }, words.join));
   if (due) return h("p", {}, payLink(plan, due.what, words.pay_now(money(due.amount, plan.currency))));
   if (plan.status !== "OPEN" || isProcessing(plan)) return undefined;
-  return h("p", {}, h("a", { class: "button", href: `#/buy/${api.codeOf(plan)}/${plan.offer}` }, words.complete));
+  return h("p", {}, h("a", { class: "button", href: toBuy }, words.complete));
 }
 
 const payLink = ({ plan_id: id }, what, text, look = "") => h("a", { class: `button ${look}`, href: `#/plans/${id}/pay/${what}` }, text);
@@ -109,7 +112,7 @@ function whatHappens(plan, catalog, methods) {
   const { status, next, currency, total, cancel_at: endsOn, payment_method: method, rules, stopped_by: stop } = plan;
   const isEndless = total === null;
   const lines = [];
-  if (isRevoked(plan)) return undefined;
+  if (isRevoked(plan) || !isCurrent(plan)) return undefined;
   if (CHARGED.includes(status) && next?.due && stop) lines.push(words.no_charge);
   else if (CHARGED.includes(status) && next?.due) {
     const kept = methods.find(({ id }) => id === method?.id) ?? method;
@@ -145,9 +148,10 @@ function dayOfCharge({ status, next: { attempt_at: at, due, needs_you: isStopped
   return status === "ACTIVE" ? due : undefined;
 }
 
-const methodLink = ({ plan_id: id, status, cancel_at: endsOn }) =>
-  ["ACTIVE", "LATE", "SUSPENDED", "PAUSED"].includes(status) && !endsOn &&
-  h("a", { class: "button quiet", href: `#/plans/${id}/method` }, words.method);
+function methodLink({ plan_id: id, status, cancel_at: endsOn, ...plan }) {
+  const isCharged = ["ACTIVE", "LATE", "SUSPENDED", "PAUSED"].includes(status) && !endsOn && !isRevoked(plan);
+  return isCharged && h("a", { class: "button quiet", href: `#/plans/${id}/method` }, words.method);
+}
 
 /** A button whose error is shown where it is. */
 function actionButton(text, work) {

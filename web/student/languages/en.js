@@ -451,6 +451,7 @@ export default {
     schedule: "Your payments",
     pay_now: (amount) => `Pay ${amount} now`,
     complete: "Complete the first payment",
+    join: "Join again",
     pay_next: (amount) => `Pay the next payment early: ${amount}`,
     pay_rest: (amount) => `Pay the rest: ${amount}`,
     total: "Total",

@@ -48,14 +48,8 @@ def payable_seqs(plan: Plan, what: What, today: str) -> tuple[int, ...]:
     if not plan.payable:
         return ()
     if what == "due":
-        return tuple(seq for seq in plan.owed if _is_due(plan, seq, today))
+        return tuple(seq for seq in plan.owed if plan_schedule.is_due(plan, seq, today))
     return plan.owed[:1] if what == "next" else plan.owed
-
-
-def _is_due(plan: Plan, seq: int, today: str) -> bool:
-    """Whether an installment is due. One that a dispute took is, whatever its day. None becomes due during a pause."""
-    latest = min(today, plan.terms.day_of(plan.pause.at)) if plan.pause else today
-    return seq in plan.taken or (plan_schedule.shown_day(plan, seq) or latest) <= latest
 
 
 def refusal(plan: Plan, decision: PlanDecision, today: str) -> Refusal | None:

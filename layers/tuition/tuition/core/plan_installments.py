@@ -24,10 +24,14 @@ class Installment(NamedTuple):
     failure: str | None
 
 
-def installments(plan: Plan) -> list[Installment]:
-    """Return the installments in their order. Of an endless plan: those that were paid, and the next one."""
+def installments(plan: Plan, today: str | None = None) -> list[Installment]:
+    """Return the installments in their order. Of an endless plan: those that were paid, and the next one.
+
+    `today` decides which are due. By default it is the day that the plan has observed.
+    """
+    today = today or plan.terms.day_of(plan.facts.observed)
     last = max([*plan.covered, *plan.waived, *plan.owed], default=0) if plan.terms.endless else len(plan.terms.amounts)
-    return [_installment(plan, seq) for seq in range(1, last + 1)]
+    return [_installment(plan, seq, today) for seq in range(1, last + 1)]
 
 
 def next_due(plan: Plan) -> str | None:
@@ -35,8 +39,8 @@ def next_due(plan: Plan) -> str | None:
     return min((day for seq in plan.owed if (day := plan_schedule.due_day(plan, seq))), default=None)
 
 
-def _installment(plan: Plan, seq: int) -> Installment:
-    state = _state(plan, seq)
+def _installment(plan: Plan, seq: int, today: str) -> Installment:
+    state = _state(plan, seq, today)
     payments = plan.covering(seq)
     paying = [key for key in payments if plan.parts[key].pays]
     collect = plan_schedule.collection_day(plan, seq) if seq in plan.owed else None
@@ -51,7 +55,7 @@ def _installment(plan: Plan, seq: int) -> Installment:
     )
 
 
-def _state(plan: Plan, seq: int) -> State:
+def _state(plan: Plan, seq: int, today: str) -> State:
     if seq in plan.covered:
         return "paid"
     if seq in plan.waived:
@@ -60,8 +64,7 @@ def _state(plan: Plan, seq: int) -> State:
         return "processing"
     if seq in plan.taken:
         return "lost"
-    day = plan_schedule.collection_day(plan, seq)
-    if day is None or plan.terms.start_of(day) > plan.facts.observed:
+    if not (plan.started and plan_schedule.is_due(plan, seq, today)):
         return "upcoming"
     return "failed" if _failure(plan, seq) else "due"
 

@@ -122,6 +122,12 @@ def shown_day(plan: PlanBasis, seq: int) -> str | None:
     return collection_day(plan, seq) or due_day(plan, seq)
 
 
+def is_due(plan: PlanBasis, seq: int, today: str) -> bool:
+    """Whether an installment is due. One that a dispute took is, whatever its day. None becomes due during a pause."""
+    latest = min(today, plan.terms.day_of(plan.pause.at)) if plan.pause else today
+    return seq in plan.taken or (shown_day(plan, seq) or latest) <= latest
+
+
 def boundaries(plan: PlanBasis) -> list[Boundary]:
     """Return the boundaries of the first installment that is owed, in their order, those that have passed too."""
     seq = plan.first_owed

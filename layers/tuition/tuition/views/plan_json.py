@@ -48,7 +48,7 @@ def student_json(plan: Plan) -> dict[str, Any]:
         "due": _payable_json(plan, "due"),
         "rest": None if plan.terms.endless else _payable_json(plan, "rest"),
         "payable": plan.payable and not plan.processing and plan.status != "OPEN",
-        "schedule": [_installment_json(one) for one in plan_installments.installments(plan)],
+        "schedule": [_installment_json(one) for one in plan_installments.installments(plan, _today(plan))],
         "payment_method": {"id": method, "type": method_type} if method else None,
         "cancel_at": plan.cancel_at,
         "paid_through": plan.paid_through,
@@ -125,8 +125,13 @@ def _payable_json(plan: Plan, what: plan_decisions.What) -> dict[str, Any] | Non
     """Return the installments that `pay` would pay now; None if there are none."""
     if plan.processing or plan.status == "OPEN":
         return None
-    seqs = plan_decisions.payable_seqs(plan, what, plan.terms.day_of(plan_outcomes.time_of(plan, int(clock.now()))))
+    seqs = plan_decisions.payable_seqs(plan, what, _today(plan))
     return {"seqs": list(seqs), "amount": plan.terms.amount_of(seqs).amount} if seqs else None
+
+
+def _today(plan: Plan) -> str:
+    """Return the day of the school on which a plan is shown: today, or a later one that it has observed."""
+    return plan.terms.day_of(plan_outcomes.time_of(plan, int(clock.now())))
 
 
 def _installment_json(one: Installment) -> dict[str, Any]:
