@@ -11,6 +11,7 @@ from tuition.core.enrollment import Enrollment
 from tuition.core.facts import Acknowledgement, Decision, Facts, Settled, Withdrawal
 from tuition.core.plan import Plan
 from tuition.core.plan_facts import DecisionName, PlanFacts
+from tuition.core.plan_installments import installments
 from tuition.core.plan_parts import MAX_CLOSED, part_of
 
 BROKE: Outcome = "insufficient_funds"
@@ -438,6 +439,7 @@ def test_a_canceled_membership_ends_with_its_period_and_no_charge_follows() -> N
     assert story.plan.grants_access
     story.until("2026-05-01")
     assert (story.plan.status, story.plan.close_reason, story.charges) == ("CLOSED", "ended", [])
+    assert [one.state for one in installments(story.plan, "2026-05-01")] == ["paid", "upcoming"], "it is not owed"
     assert story.decide("undo_cancel") == "already_decided"
 
 

@@ -66,7 +66,9 @@ def _state(plan: Plan, seq: int, today: str) -> State:
         return "lost"
     if not (plan.started and plan_schedule.is_due(plan, seq, today)):
         return "upcoming"
-    return "failed" if _failure(plan, seq) else "due"
+    if _failure(plan, seq):
+        return "failed"
+    return "due" if plan.payable else "upcoming"
 
 
 def _failure(plan: Plan, seq: int) -> str | None:
