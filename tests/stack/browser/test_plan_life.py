@@ -165,6 +165,8 @@ def expect_emails_and_figures(running: Running, sub: str, member: str) -> None:
         "membership": {"started": 1, "suspended": 0, "restored": 0, "completed": 0, "closed": 1},
     }
     running.until(lambda: figures(running, of_kinds) == of_kinds, "the figures of both plans")
+    compared = commands.run(running, "collect", "--recompute")
+    assert (compared.returncode, compared.stdout) == (0, "2 plans were compared with their payments\n"), compared
     with running_file(running.ready):
         assert verify.main(["--api-port", running.ready["api"].rpartition(":")[2]]) == verify.HOLDS
 
