@@ -92,8 +92,9 @@ class Store:
 
         Ids of API objects then do not depend on the number or timing of other draws, such as request ids.
         """
-        seed = None if self._seed is None else f"{self._seed} {name}"
-        previous, self.random = self.random, self._streams.setdefault(name, random.Random(seed))
+        if name not in self._streams:
+            self._streams[name] = random.Random(None if self._seed is None else f"{self._seed} {name}")
+        previous, self.random = self.random, self._streams[name]
         try:
             yield
         finally:

@@ -3,10 +3,13 @@
 `test_fast_paths.py` compares it with pynamodb for every table.
 """
 
+import functools
+import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
+from pynamodb.attributes import Attribute, JSONAttribute
 from pynamodb.models import Model
 
 from tests.in_memory_dynamodb.tables import Item
@@ -23,25 +26,62 @@ def _init(self: Model, hash_key: Any = None, range_key: Any = None, **values: An
     self.attribute_values = values
 
 
+class _Field(NamedTuple):
+    """An attribute of a model, with what pynamodb computes at each access."""
+
+    name: str
+    stored: str
+    type: str
+    read: Callable[[Any], Any]
+    write: Callable[[Any], Any]
+    is_required: bool
+
+
+@functools.cache
+def _fields(cls: type[Model]) -> tuple[_Field, ...]:
+    return tuple(
+        _Field(name, one.attr_name, one.attr_type, _reader(one), one.serialize, not one.null)
+        for name, one in cls._attributes.items()
+    )
+
+
+def _reader(attribute: Attribute[Any]) -> Callable[[Any], Any]:
+    """Return how an attribute reads a value. pynamodb makes a JSON decoder for each value."""
+    is_json = type(attribute).deserialize is JSONAttribute.deserialize
+    return _DECODER.decode if is_json else attribute.deserialize
+
+
+_DECODER = json.JSONDecoder(strict=False)
+
+
 def _from_raw_data(cls: type[Model], data: Item) -> Model:
     item = cls.__new__(cls)
     item.attribute_values = {
-        name: attribute.deserialize(data[attribute.attr_name][attribute.attr_type])
-        for name, attribute in cls._attributes.items()
-        if attribute.attr_name in data
+        one.name: one.read(data[one.stored][one.type]) for one in _fields(cls) if one.stored in data
     }
     return item
+
+
+def _get(self: Attribute[Any], item: Model | None, cls: type[Model]) -> Any:
+    """Return the value of an attribute, or the attribute itself if a class is asked for it."""
+    if item is None:
+        return self
+    try:
+        name = self.__dict__["_fast_name"]
+    except KeyError:
+        name = self.__dict__["_fast_name"] = next(name for name, one in cls._attributes.items() if one is self)
+    return item.attribute_values.get(name)
 
 
 def raw(item: Model) -> Item:
     """Return the item as `tables.raw` writes it."""
     values = item.attribute_values
     attributes = {}
-    for name, attribute in item._attributes.items():
+    for name, stored, type_, _, write, is_required in _fields(type(item)):
         value = values.get(name)
         if value is not None:
-            attributes[attribute.attr_name] = {attribute.attr_type: attribute.serialize(value)}
-        elif not attribute.null:
+            attributes[stored] = {type_: write(value)}
+        elif is_required:
             raise ValueError(f"{type(item).__name__}.{name} must not be None")
     return attributes
 
@@ -85,19 +125,25 @@ class ItemCache[T]:
 
 def install(patch: pytest.MonkeyPatch) -> None:
     """Let the code use the fast path until the patch is undone."""
-    payments, enrollments = ItemCache(mapping.payment_from_raw), ItemCache(mapping.enrollment_from_raw)
-    payment_to_item, enrollment_to_item = mapping.payment_to_item, mapping.enrollment_to_item
+    caches: list[ItemCache[Any]] = []
+    for name in ("payment", "enrollment", "plan"):
+        cache = ItemCache[Any](getattr(mapping, f"{name}_from_raw"))
+        caches.append(cache)
+        patch.setattr(mapping, f"{name}_from_raw", cache.read)
+        patch.setattr(mapping, f"{name}_to_item", _adding(cache, getattr(mapping, f"{name}_to_item")))
 
     def write(model: Model) -> Item:
         stored = raw(model)
-        payments.write(model, stored)
-        enrollments.write(model, stored)
+        for cache in caches:
+            cache.write(model, stored)
         return stored
 
     patch.setattr(Model, "__init__", _init)
     patch.setattr(Model, "from_raw_data", classmethod(_from_raw_data))
+    patch.setattr(Attribute, "__get__", _get)
     patch.setattr(dynamodb, "to_raw", write)
-    patch.setattr(mapping, "payment_from_raw", payments.read)
-    patch.setattr(mapping, "enrollment_from_raw", enrollments.read)
-    patch.setattr(mapping, "payment_to_item", lambda p, *a, **m: payments.add(payment_to_item(p, *a, **m), p))
-    patch.setattr(mapping, "enrollment_to_item", lambda e: enrollments.add(enrollment_to_item(e), e))
+
+
+def _adding(cache: ItemCache[Any], to_item: Callable[..., Model]) -> Callable[..., Model]:
+    """Return a function that makes the item of a value, and remembers the value."""
+    return lambda value, *args, **options: cache.add(to_item(value, *args, **options), value)

@@ -18,7 +18,7 @@ from tests.limits import set_limits
 from tests.model import checkers, fake_clients
 from tests.model.participants import Participants
 from tests.model.scenarios import SCENARIOS, WHOLE_SYSTEM, Scenario
-from tests.model.simulation import START, Actor, Fate, Simulation, running
+from tests.model.simulation import START, Actor, Fate, Simulation, running, without_inspector
 from tests.seeds import first_seed
 from tests.shards import set_shards
 from tuition.core import catalog
@@ -166,7 +166,7 @@ class Schedule:
         for actor in ready:
             while not actor.finished and actor.invoking:
                 actor.step("kill before")
-        sim.restore(self.snapshot, enrollments_only=rng.random() < self.scenario.partial_restore)
+        sim.restore(self.snapshot, only="enrollments" if rng.random() < self.scenario.partial_restore else None)
         sim.trace.append("RESTORE")
         self.undelivered += [e for e in self._handled_events() if e not in self.undelivered and self.rng.random() < 0.5]
         self.restored, self.snapshot = True, None
@@ -357,6 +357,7 @@ def run_schedule(
     """Run one schedule, with a planted defect if one is given, and with this number of shards per index."""
     chosen = SCENARIOS[scenario or WHOLE_SYSTEM[seed % len(WHOLE_SYSTEM)]]
     with pytest.MonkeyPatch.context() as patch, running(seed, patch) as sim:
+        without_inspector(patch)
         patch.setenv("CONSUMER_REGION", "EU" if chosen.withdrawals else "US")
         set_limits(patch, declines_per_hour=chosen.declines_per_hour)
         if shards:

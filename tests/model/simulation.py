@@ -6,6 +6,7 @@ response may be lost.
 """
 
 import contextlib
+import gc
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -22,14 +23,16 @@ import pytest
 import stripe
 
 from tests.harness import create_tables  # isort: skip  (sets the settings' variables before tuition is imported)
+from stripe_simulator import api
+from stripe_simulator.account import Account
+from stripe_simulator.api import Stripe
 from stripe_simulator.resources import events
-from stripe_simulator.server import Stripe
 from tests.acceptance import ACCEPTANCE
 from tests.in_memory_dynamodb.tables import InMemoryDynamoDB, Item
 from tests.limits import raise_limits
 from tests.model import fake_clients, fast_items
 from tests.shards import set_shards_from_environment
-from tuition import clock, metrics, retry, settings
+from tuition import clock, log, metrics, retry, settings
 from tuition.core import catalog, refs
 from tuition.core.catalog import Track
 from tuition.core.enrollment import standing_of
@@ -452,14 +455,17 @@ class Simulation:
         stored = {name: dict(self.tables.stored[name]) for name in RESTORED_TABLES}
         return stored, len(self.records), dict(self.bound_at)
 
-    def restore(self, snapshot: tuple[Any, ...], *, enrollments_only: bool = False) -> None:
-        """Return all tables to the snapshot, or the enrollments only, so that the other tables are ahead of them."""
+    def restore(self, snapshot: tuple[Any, ...], *, only: Literal["enrollments", "plans"] | None = None) -> None:
+        """Return all tables to the snapshot, or one of them, so that the other tables are ahead of it."""
         stored, record_count, bound_at = snapshot
-        if enrollments_only:
+        if only == "enrollments":
             current = self.tables.stored["enrollments"]
             heads = {key: item for key, item in current.items() if key[1] == keys.USER_SORT_KEY}
             self.tables.stored["enrollments"] = {**stored["enrollments"], **heads}
             self.partially_restored = True
+            return
+        if only == "plans":
+            self.tables.stored["plans"] = dict(stored["plans"])
             return
         for name in RESTORED_TABLES:
             self.tables.stored[name] = dict(stored[name])
@@ -506,12 +512,33 @@ class Simulation:
         return by_payment
 
 
+def without_inspector(patch: pytest.MonkeyPatch) -> None:
+    """Let Stripe's simulator keep nothing for its inspector, and write its answers without indents."""
+    patch.setattr(Stripe, "_log", lambda *_, **__: None)
+    patch.setattr(Account, "recording", lambda *_: contextlib.nullcontext())
+    patch.setattr(Account, "keep_response", lambda *_: None)
+    patch.setattr(api, "_encode", lambda content: json.dumps(content).encode())
+
+
 _parse_date = lru_cache(maxsize=1000)(parsedate_to_datetime)
 
 
 @contextlib.contextmanager
 def running(seed: int, patch: pytest.MonkeyPatch) -> Iterator[Simulation]:
-    """Yield a simulation. The code uses its tables, its Stripe and its clock for the duration."""
+    """Yield a simulation. The code uses its tables, its Stripe and its clock for the duration.
+
+    Meanwhile no garbage is collected: a schedule makes little, and looking for it takes a tenth of the time.
+    """
+    was_collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield from _running(seed, patch)
+    finally:
+        if was_collecting:
+            gc.enable()
+
+
+def _running(seed: int, patch: pytest.MonkeyPatch) -> Iterator[Simulation]:
     sim = Simulation(seed)
     set_shards_from_environment(patch)
     raise_limits(patch)
@@ -543,6 +570,7 @@ def running(seed: int, patch: pytest.MonkeyPatch) -> Iterator[Simulation]:
     database = fake_clients.DynamoDBClient(sim)
     stripe_ = fake_clients.stripe_client_for(sim, SECRET_KEY)
     patch.setattr(clock, "time", fake_time)
+    patch.setattr(log.logger._logger, "disabled", True)  # most faults log a traceback, and nothing here reads it
     fast_items.install(patch)
     patch.setattr(catalog, "find", find)
     patch.setattr(stripe_events, "parse", read)
