@@ -17,6 +17,8 @@ from tests.tables.test_sessions import payable_ids
 from tests.tables.test_withdrawals import DECIDE, ORDER, set_region
 from tuition import settings
 from tuition.core import timestamps
+from tuition.core.payment_state import PaymentState
+from tuition.payments import plan_endings
 from tuition.storage import queries
 
 
@@ -87,6 +89,26 @@ def test_in_the_eu_a_student_withdraws_from_a_plan_while_a_bank_is_processing_it
     tuition.deliver_all()
     assert read(tuition, student, of_plan["plan_id"])["refunded"] == FIRST
     assert tuition.attention(of_plan["payment_id"]) == []
+
+
+def test_a_debit_that_begins_while_its_student_withdraws_leaves_the_decision_to_staff(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan_id = started(tuition, student)["plan_id"]
+    second = pay(tuition, student, plan_id).body["payment_intent_id"]
+    is_for_staff = plan_endings._is_for_staff
+
+    def debited_afterwards(state: PaymentState) -> bool:
+        result = is_for_staff(state)
+        monkeypatch.setattr(plan_endings, "_is_for_staff", is_for_staff)
+        tuition.pay(second, DEBIT)
+        tuition.deliver_all()
+        return result
+
+    monkeypatch.setattr(plan_endings, "_is_for_staff", debited_afterwards)
+    assert problem(cancel(tuition, student, plan_id)) == (503, "contended")
+    assert read(tuition, student, plan_id)["status"] == "ACTIVE"
+    assert cancel(tuition, student, plan_id, reason="moved away").status == 202
 
 
 FORGED: dict[str, dict[str, Any]] = {

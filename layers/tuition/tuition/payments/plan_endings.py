@@ -151,6 +151,8 @@ def _withdrawn(state: PaymentState, user_id: str) -> PlanChange | None:
     if plan.ended_by == "money_back":
         return None
     _require_undisputed(plan)
+    if _is_for_staff(state):
+        raise Contended("A payment of this plan has just begun. Try again.")
     return _decided(plan, "withdraw", user_id)
 
 
