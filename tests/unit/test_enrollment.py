@@ -108,6 +108,7 @@ def test_a_plan_that_has_ended_is_no_double_payment() -> None:
     assert enrollment(pln_1=ended, pay_2=later).doubled == enrollment(pln_1=ended, pln_2=later).doubled == []
     assert enrollment(pln_1=replace(ended, grants=True), pay_2=later).doubled == ["pay_2"]
     assert enrollment(pln_1=replace(ended, suspended=True), pay_2=later).doubled == ["pay_2"]
+    assert enrollment(pln_1=replace(ended, revoked=True), pay_2=later).doubled == ["pay_2"]
     assert enrollment(pay_1=ended, pay_2=later).doubled == ["pay_2"]
 
 

@@ -52,8 +52,8 @@ class Standing:
 
     @property
     def has_ended(self) -> bool:
-        """Whether it gave access, and gives none any more unless something else changes."""
-        return self.granted and not (self.grants or self.suspended or self.open)
+        """Whether it gave access, and gives none any more although staff have not revoked it."""
+        return self.granted and not (self.grants or self.suspended or self.open or self.revoked)
 
     @property
     def counts(self) -> bool:
