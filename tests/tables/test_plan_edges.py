@@ -227,3 +227,13 @@ def test_a_plan_whose_customer_a_restore_has_lost_is_charged_to_the_same_custome
     opened = pay(tuition, student, opened["plan_id"]).body
     later = tuition.at_stripe("GET", f"/v1/payment_intents/{opened['payment_intent_id']}")
     assert (later["customer"] == intent["customer"]) is not is_deleted
+
+
+def test_a_refund_request_for_a_plan_that_staff_have_closed_awaits_staff_within_the_refund_window_too(
+    tuition: Harness, student: Student, admin: Student
+) -> None:
+    plan_id = started(tuition, student)["plan_id"]
+    decided(tuition, admin, plan_id, "close", refund="none")
+    requested = cancel(tuition, student, plan_id, reason="the school has closed it")
+    assert (requested.status, requested.body["status"]) == (202, "CLOSED"), requested
+    assert requested.body["refund_request"]["state"] == "awaiting_approval"

@@ -201,7 +201,11 @@ def _require_undisputed(plan: Plan) -> None:
 
 
 def _is_for_staff(state: PaymentState) -> bool:
-    """Whether staff must decide, as for a payment without a plan: after another refund, and for a bank debit."""
+    """Whether staff must decide, as for a payment without a plan: after another refund, and for a bank debit.
+
+    So they must about a plan that they have closed without a refund.
+    """
     plan = state.existing_plan
     is_repeated = bool(state.enrollment.refunded - {plan.plan_id})
-    return is_repeated or bool(plan.unexplained_refunds) or plan.may_be_returned
+    is_closed = plan.ended_by == "closed"
+    return is_repeated or is_closed or bool(plan.unexplained_refunds) or plan.may_be_returned
