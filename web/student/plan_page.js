@@ -113,8 +113,8 @@ function whatHappens(plan, catalog, methods) {
   const isEndless = total === null;
   const lines = [];
   if (isRevoked(plan) || !isCurrent(plan)) return undefined;
-  if (CHARGED.includes(status) && next?.due && stop) lines.push(words.no_charge);
-  else if (CHARGED.includes(status) && next?.due) {
+  if (CHARGED.includes(status) && next?.due && stop && !endsOn) lines.push(words.no_charge);
+  if (CHARGED.includes(status) && next?.due && !stop) {
     const kept = methods.find(({ id }) => id === method?.id) ?? method;
     const how = kept?.type ? words.charge_to(methodName(kept)) : words.charge;
     if (status === "ACTIVE" && !next.needs_you) lines.push(words.notice(rules.notice_days));
