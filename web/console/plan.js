@@ -146,7 +146,7 @@ function Ahead({ details }) {
   </ul></section>`;
 }
 
-const REFUNDS = { all: ", with all money back", none: ", without a refund" };
+const REFUNDS = { all: " and refunded everything", none: " without a refund" };
 
 const installmentsOf = (seqs) => (seqs.length ? ` installment${seqs.length > 1 ? "s" : ""} ${seqs.join(", ")}` : "");
 

@@ -16,7 +16,7 @@ export const BATCH_DECISIONS = [
   ["continue", "Continue after the refund"],
   ["forgive", "Forgive the rest"],
   ["close none", "Close, keep what was paid"],
-  ["close all", "Close, give all money back"],
+  ["close all", "Close, refund everything"],
   ["revoke", "Revoke access"],
   ["restore", "Restore access"],
 ];
@@ -59,7 +59,7 @@ export function PlanBatch({ plans, choice, nameOf, done }) {
   const back = totals(items.map(({ action, opened }) => ({ amount: action.after.refund_amount, currency: opened.plan.currency })));
   const skipped = plans.length - items.length;
   const left = isLoaded && skipped ? ` ${skipped} of the selected plans can’t be decided like this, so nothing changes for ${skipped === 1 ? "it" : "them"}.` : "";
-  const money = refund === "all" && items.length ? ` ${back} goes back in all.` : "";
+  const money = refund === "all" && items.length ? ` ${back} goes back in total.` : "";
   const reading = error ? explain(error) : `Loading the plans: ${loaded.length} of ${plans.length}. Try again in a moment.`;
   const missing = items.length === 0 ? "None of the selected plans can be decided like this." : note.trim() ? "" : "Give a reason.";
   const count = items.length === 1 ? "1 plan" : `${items.length} plans`;

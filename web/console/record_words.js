@@ -185,5 +185,5 @@ export const decidedWords = {
   restore: "Restored access",
   cancel: "Canceled",
   undo_cancel: "Took back the cancellation",
-  withdraw: "Canceled with all money back",
+  withdraw: "Canceled with a full refund",
 };
