@@ -13,6 +13,7 @@ count, although vulture does not see them:
 from __future__ import annotations
 
 import ast
+import gc
 import re
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatch
@@ -98,8 +99,12 @@ def _without(allowed: Iterable[str], items: Iterable[Unused]) -> list[Unused]:
 def _candidates(root: Path) -> tuple[list[Unused], list[Unused]]:
     """Return what nothing uses outside tests, and what nothing uses of the tests' own code."""
     python = [module for module in structure.modules(root) if module.endswith(".py")]
-    code, uses = _scan(root, [path for path in python if not path.startswith("tests/")], _other_names(root))
-    tests, _ = _scan(root, [path for path in python if path.startswith("tests/")], uses)
+    gc.disable()  # it would visit the millions of nodes of the syntax trees again and again
+    try:
+        code, uses = _scan(root, [path for path in python if not path.startswith("tests/")], _other_names(root))
+        tests, _ = _scan(root, [path for path in python if path.startswith("tests/")], uses)
+    finally:
+        gc.enable()
     return code, tests
 
 
