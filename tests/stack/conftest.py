@@ -17,6 +17,8 @@ from tests.stack import left_behind
 from tests.stripe_requests import request_log
 
 WAIT_S = 60.0
+POLL_S = 0.2
+"""Between two looks at a condition. Most of them are requests, which take the time of what is waited for."""
 RECORDER = Path(__file__).parent / "ministack_recorder.py"
 EARLY = (
     *("test_random_purchases.py", "test_privacy.py", "test_roles.py", "test_events.py", "test_emails.py"),
@@ -104,7 +106,7 @@ class Running:
             value = condition()
             if value:
                 return value
-            time.sleep(0.1)
+            time.sleep(POLL_S)
         raise AssertionError(f"not after {WAIT_S} s: {what}")
 
     def until_delivered(self) -> None:
