@@ -1,7 +1,7 @@
 """The screens on which every page must fit, and what must hold on each: axe, no sideways scrolling, no shift.
 
-`make test` takes one screen for a view and a third of the screens for the states of a flow, others with each
-`TUITION_SEED` and for each page; `make soak` takes all.
+`make test` takes one screen for each view and each state of a flow, another one with each `TUITION_SEED` and for each
+page; `make soak` takes all for the views.
 """
 
 from __future__ import annotations
@@ -50,14 +50,19 @@ THIRDS = (
 ALL = tuple(screen for third in THIRDS for screen in third)
 
 
-def one_for(name: str) -> Screen:
-    """Return the screen on which a run opens a view."""
-    return ALL[(first_seed() + zlib.crc32(name.encode())) % len(ALL)]
-
-
 def third_of(name: str) -> Sequence[Screen]:
-    """Return the screens on which a run shows a state: two sizes, and both color schemes."""
-    return THIRDS[(first_seed() + zlib.crc32(name.encode())) % len(THIRDS)]
+    """Return two screens for a page: two sizes, and both color schemes."""
+    return THIRDS[_number(name) % len(THIRDS)]
+
+
+def one_for(name: str) -> Screen:
+    """Return the screen on which a run shows a page."""
+    third = third_of(name)
+    return third[_number(name) // len(THIRDS) % len(third)]
+
+
+def _number(name: str) -> int:
+    return first_seed() + zlib.crc32(name.encode())
 
 
 def axe_violations(frame: Frame, only: dict[str, Any] = WCAG, rules: dict[str, Any] | None = None) -> list[str]:

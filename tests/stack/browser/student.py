@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from playwright.sync_api import BrowserContext, ConsoleMessage, FrameLocator, Locator, expect
+from playwright.sync_api import BrowserContext, ConsoleMessage, FrameLocator, Locator, WebError, expect
 
 from tests.seeds import first_seed
-from tests.stack.browser.screens import Screen, problems, third_of
+from tests.stack.browser.screens import Screen, one_for, problems
 from tests.stack.conftest import Running
 
 SIZES: dict[str, tuple[int, int, Literal["dark", "light"]]] = {
@@ -51,15 +51,22 @@ class Student:
         self.page = context.new_page()
         self.page.set_default_timeout(TIMEOUT_MS)
         context.on("console", self._on_console_message)
-        context.on("weberror", lambda error: self.errors.append(str(error.error)))
+        context.on("weberror", self._on_error)
 
     def _on_console_message(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
             self.errors.append(f"{message.text} {message.location.get('url', '')}")
 
+    def _on_error(self, error: WebError) -> None:
+        self.errors.append(str(error.error))
+
     def close_browser(self) -> None:
         """Close the browser. Fail on an unexpected console message or a violation of the content policy."""
         self.context.close()
+        self.check_errors()
+
+    def check_errors(self) -> None:
+        """Fail on an unexpected console message or a violation of the content policy."""
         unexpected = [
             error for error in self.errors if not any(re.search(pattern, error) for pattern in self.expected_errors)
         ]
@@ -194,10 +201,10 @@ class Student:
     def screens(self) -> Iterator[None]:
         """Yield once per screen of this run while the open page is shown there, then return to the student's own.
 
-        The seed and the test choose two of the six screens. With `--screenshots` they are the two of the documents.
+        The seed and the test choose one of the six screens. With `--screenshots` they are the two of the documents.
         """
         own = Screen(self.size, *SIZES[self.size])
-        for screen in DOCUMENTED if self.screenshots else third_of(os.environ["PYTEST_CURRENT_TEST"]):
+        for screen in DOCUMENTED if self.screenshots else [one_for(os.environ["PYTEST_CURRENT_TEST"])]:
             self._show_on(screen)
             yield
         self._show_on(own)
