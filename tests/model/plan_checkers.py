@@ -15,7 +15,15 @@ from urllib.parse import parse_qsl
 from tests import consistency
 from tests.in_memory_dynamodb.tables import Item
 from tests.model.simulation import Simulation
-from tuition.core import plan_attention, plan_checks, plan_schedule, plan_steps, recorded_plan_facts, timestamps
+from tuition.core import (
+    attention,
+    plan_attention,
+    plan_checks,
+    plan_schedule,
+    plan_steps,
+    recorded_plan_facts,
+    timestamps,
+)
 from tuition.core.payment import BANK_DEBITS, Payment
 from tuition.core.plan import Plan
 from tuition.core.plan_facts import Announced
@@ -127,7 +135,7 @@ def final_problems(sim: Simulation, now: int) -> list[str]:
                 problems.append(
                     f"{plan.plan_id} was paid {count} times for installment {seq}, without a reason for attention"
                 )
-        problems += _due_days(plan)
+        problems += _due_days(plan) + _withdrawal(sim, plan, intents)
         if plan.money_due and not any(name.startswith("money_due:") for name in reasons):
             problems.append(f"{plan.plan_id} still owes {plan.money_due}, without a reason for attention")
     return problems
@@ -145,6 +153,17 @@ def _keeps_money(sim: Simulation, intent: Mapping[str, Any]) -> bool:
 
 def _is_altered(plan: Plan, intent: Mapping[str, Any]) -> bool:
     return bool(intent["amount"] != plan.terms.amount_of(_covers(intent)).amount)
+
+
+def _withdrawal(sim: Simulation, plan: Plan, intents: list[dict[str, Any]]) -> list[str]:
+    """After a withdrawal from the contract there is no access, and no money is left that staff need not look at."""
+    payments = [payment for payment in sim.payments() if payment.plan == plan.plan_id]
+    if not any(payment.facts.withdrawn for payment in payments):
+        return []
+    problems = [f"{plan.plan_id} was withdrawn and grants access"] if plan.grants_access else []
+    looked_at = plan_attention.reasons(plan) or any(attention.reasons(one, double=False) for one in payments)
+    kept = [one["id"] for one in intents if _keeps_money(sim, one)]
+    return problems + ([f"{plan.plan_id} was withdrawn and keeps {kept}"] if kept and not looked_at else [])
 
 
 def _due_days(plan: Plan) -> list[str]:
@@ -231,8 +250,10 @@ class Watch:
 
     def _check_plan(self, before: Plan | None, plan: Plan, record: Item | None) -> None:
         sim, record_type = self.sim, record["type"]["S"] if record else ""
-        self.counts[record_type] += bool(record)
-        self.counts[plan.status] += before is None or before.status != plan.status
+        if record:
+            self.counts[record_type] += 1
+        if before is None or before.status != plan.status:
+            self.counts[plan.status] += 1
         if plan.status == "SUSPENDED" and not plan.payable:
             self._problem(plan, "its student can do nothing")
         if stops(plan, sim.payments()) is None:

@@ -16,17 +16,20 @@ import pytest
 from tests import plan_calls
 from tests.acceptance import ACCEPTANCE
 from tests.model import checkers, plan_checkers
-from tests.model.simulation import Actor, Fate, Simulation, running
+from tests.model.simulation import Actor, Fate, Simulation, running, without_inspector
 from tuition.core import catalog, plan_attention, plan_outcomes
 from tuition.core.errors import PaymentInProgress
+from tuition.core.facts import Kind
 from tuition.core.money import Money
 from tuition.core.refs import PaymentRef
-from tuition.intake import collect, reconcile, stripe_events, walk
+from tuition.intake import collect, fan_out, reconcile, stripe_events, walk
 from tuition.payments import collection, offers, plan_decisions, plan_endings, plan_payments, plans, refunds, switches
 from tuition.payments.checkout import Buyer
+from tuition.settings import settings
 from tuition.storage import ledger
 
-DAY = 86_400.0
+DAY_S = 86_400
+DAY = float(DAY_S)
 PASSES = (900.0, 6 * 3600.0, DAY, DAY, DAY, 2 * DAY, 3 * DAY, 7 * DAY, 15 * DAY)
 OUTAGE = 40 * DAY
 FATES: tuple[Fate, ...] = ("kill before", "kill after", "drop before", "drop after", "conflict", "error", "throttle")
@@ -46,6 +49,8 @@ DISPUTES = (
     ("needs_response", "lost", "under_review", "won"),
     ("warning_needs_response", "warning_closed"),
 )
+UNPAID = ("requires_payment_method", "requires_confirmation", "requires_action", "open")
+"""The states of an intent or a session that its student can pay."""
 FIRST_DAYS = (0, 8, 9, 40)
 """How many days after the start of the simulation a schedule begins: some on the last days of a month."""
 InstallDefect = Callable[[pytest.MonkeyPatch], None]
@@ -75,9 +80,12 @@ class Life:
         self.loss_rate = rng.choice((0.0, 0.0, 0.0, 0.3, 1.0))
         self.delivery_rate = rng.choice((0.05, 0.2, 0.6))
         self.restores = 1 if rng.random() < 0.15 else 0
+        self.by_checkout = rng.choice((0.0, 0.0, 0.5))
+        """How often a plan begins on Stripe's page."""
         self.outage_at = rng.randint(3, 20) if rng.random() < 0.35 else None
         self.busy = rng.choice((0.3, 1.0))
         """How much the people do besides paying."""
+        self.withdraws = ("withdraw",) * 6 if settings().is_eu else ()
         self.undelivered: list[dict[str, Any]] = []
         self.snapshot: Any = None
         self.snapshot_at = 0.0
@@ -159,7 +167,10 @@ class Life:
         self.sim.spawn(f"webhook {event['type']}", act)
 
     def _restore(self) -> None:
-        """Take a snapshot, or return all tables to it, or lose the plans alone. Then do what the runbook says."""
+        """Take a snapshot. Later return all tables or the plans alone to it, or lose the plans. Then do as the runbook.
+
+        A plan that alone returns to the snapshot is older than its records and its payments.
+        """
         sim = self.sim
         if self.snapshot is None:
             self.snapshot, self.snapshot_at = sim.snapshot(), sim.now
@@ -167,20 +178,26 @@ class Life:
         for actor in sim.actors:
             while not actor.finished and actor.invoking:
                 actor.step("kill before")
-        if self.rng.random() < 0.5:
-            sim.restore(self.snapshot)
-        else:
+        what = self.rng.choice(("all tables", "the plans alone", "no plans"))
+        if what == "no plans":
             sim.tables.stored["plans"].clear()  # their records and payments are not lost
-        sim.trace.append("RESTORE")
+        else:
+            sim.restore(self.snapshot, only="plans" if what == "the plans alone" else None)
+        sim.trace.append(f"RESTORE of {what}")
         self.counts["restores"] += 1
+        self.counts[f"restores of {what}"] += 1
         self.snapshot, self.restores = None, 0
         sim.faults += 1
         self.watch.restart()
         sim.pass_time(1_000)  # the lease of a run that was killed has expired
         sim.stripe.account.faults.clear()
+        self._recompute_plans()  # a plan that is older than its records must have them before anything else is recorded
         for first in range(int(self.snapshot_at - DAY), int(sim.now), int(30 * DAY)):
             reconcile.backfill(first, min(first + int(30 * DAY), int(sim.now)), lambda: 900.0)
-        for plan_id in sorted({payment.plan for payment in sim.payments() if payment.plan}):
+        self._recompute_plans()
+
+    def _recompute_plans(self) -> None:
+        for plan_id in sorted({payment.plan for payment in self.sim.payments() if payment.plan}):
             if ledger.find_plan(plan_id):
                 ledger.recompute_plan(plan_id)
 
@@ -204,7 +221,7 @@ class Life:
             rates[f"{user} begins"] = (0.8, lambda u=user: self._begin(u))
             rates[f"{user} pays"] = (self.pays, lambda u=user: self._pay(u))
             rates[f"{user} changes the method"] = (0.12 * self.busy, lambda u=user: self._change_method(u))
-            rates[f"{user} decides"] = (0.08 * self.busy, lambda u=user: self._end(u))
+            rates[f"{user} decides"] = ((0.25 if self.withdraws else 0.08) * self.busy, lambda u=user: self._end(u))
         for name, (probability, act) in rates.items():
             if rng.random() < probability:
                 self.sim.spawn(name, act)
@@ -231,6 +248,7 @@ class Life:
         if any(plan.status not in ("OPEN", "CLOSED", "REFUNDED", "ABANDONED") for plan in self._plans(user)):
             return
         membership = product if product == "ALL" else None
+        kind: Kind = "checkout" if rng.random() < self.by_checkout else "intent"
         item = catalog.memberships()[product] if membership else self.sim.catalog[product]
         opened = self._invoke(
             lambda: plans.begin(
@@ -239,26 +257,28 @@ class Life:
                 membership=membership,
                 offer=item.offers[0].offer,
                 consent=offers.consent_of(item, item.offers[0]).version,
-                kind="intent",
-                urls=plans.Urls(),
+                kind=kind,
+                urls=plans.Urls("https://example.org/ok", "https://example.org/no"),
             )
         )
+        if opened:
+            self.counts[f"begun by {kind}"] += opened.new
         if opened and rng.random() < 0.9:
             self._confirm(opened.payment.stripe_object_id)
 
     def _confirm(self, object_id: str) -> None:
-        """Pay in the browser, once or twice, and confirm with the bank if it asks."""
+        """Pay in the browser or on Stripe's page, once or twice, and confirm with the bank if it asks."""
         sim, rng = self.sim, self.rng
         for _ in range(rng.choice((1, 1, 2))):
             sim.pause("pays")
-            intent = sim.object(object_id)
-            if intent["status"] not in ("requires_payment_method", "requires_confirmation", "requires_action"):
+            if sim.object(object_id)["status"] not in UNPAID:
                 return
             self.counts["payments by students"] += 1
             sim.pay(object_id, rng.choice(METHODS))
-            if sim.object(object_id)["status"] == "requires_action":
+            intent = sim.object(object_id)["payment_intent"] if object_id.startswith("cs_") else object_id
+            if intent and sim.object(intent)["status"] == "requires_action":
                 sim.pause("3-D Secure")
-                path = f"/_sim/payment_intents/{object_id}/authenticate"
+                path = f"/_sim/payment_intents/{intent}/authenticate"
                 sim.at_stripe("POST", path, outcome=rng.choice(("success", "success", "failure")))
 
     def _pay(self, user: str) -> None:
@@ -283,10 +303,10 @@ class Life:
                 self._invoke(lambda p=plan, m=setup_intent["payment_method"]: plans.choose_method(p.plan_id, user, m))
 
     def _end(self, user: str) -> None:
-        """Cancel, resume, request the money back, or begin a track of a membership."""
+        """Cancel, resume, request the money back or, in the EU, withdraw, or begin a track of a membership."""
         rng = self.rng
         for plan in self._plans(user):
-            what = rng.choice(("cancel", "resume", "request", "track", "track", "buy"))
+            what = rng.choice(("cancel", "resume", "request", "track", "track", "buy", *self.withdraws))
             plan_id = plan.plan_id
             if what == "cancel":
                 self._invoke(lambda p=plan_id: plan_endings.cancel(p, user, "no time"))
@@ -295,6 +315,9 @@ class Life:
             elif what == "request" and plan.parts:
                 payment_id = rng.choice(sorted(plan.parts))
                 self._invoke(lambda p=plan_id, k=payment_id: plan_endings.give_back(p, user, "changed my mind", k))
+            elif what == "withdraw":
+                if self._invoke(lambda p=plan_id: plan_endings.withdraw(p, user, "Ada Lovelace", None, None)):
+                    self.counts["withdrawals"] += 1
             elif what == "track":
                 self._invoke(lambda p=plan_id: plans.begin_track(p, user, rng.choice(("DP", "FSD"))))
             elif what == "buy" and plan.track:
@@ -400,7 +423,7 @@ class Life:
     def _use_dashboard(self) -> None:
         """Refund, detach a method, delete a customer, alter an amount or cancel an intent, beside Tuition."""
         sim, rng = self.sim, self.rng
-        match rng.choice(("refund", "refund", "detach", "detach", "delete", "alter", "cancel")):
+        match rng.choice(("refund", "refund", "detach", "detach", "delete", "alter", "cancel", "expire")):
             case "refund":
                 charges = [one for one in sim.objects("charge") if one["status"] == "succeeded" and not one["refunded"]]
                 if charges:
@@ -415,8 +438,13 @@ class Life:
                 for customer in sim.objects("customer"):
                     if not customer.get("deleted"):
                         sim.at_stripe("DELETE", f"/_sim/customers/{customer['id']}")
+            case "expire":
+                for session in sim.objects("checkout.session"):
+                    if session["status"] == "open":
+                        sim.at_stripe("POST", f"/v1/checkout/sessions/{session['id']}/expire")
             case name:
                 intents = [one for one in sim.objects("payment_intent") if one["status"] == "requires_payment_method"]
+                intents = [one for one in intents if one["metadata"].get("kind") == "intent"]  # not those of Checkout
                 for intent in intents:
                     path = f"/v1/payment_intents/{intent['id']}"
                     if name == "alter":
@@ -506,8 +534,13 @@ class Life:
 def run_life(seed: int, defect: InstallDefect | None = None) -> LifeResult:
     """Run one schedule, with a planted defect if one is given."""
     with pytest.MonkeyPatch.context() as patch, running(seed, patch) as sim:
+        without_inspector(patch)
         plan_calls.offer_plans(patch.setattr)
         sim.catalog = dict(catalog.tracks())
+        patch.setattr(walk, "WINDOW_S", 30 * DAY_S)  # the other search has many windows
+        patch.setattr(fan_out, "SLOTS_PER_READ", 5)
+        patch.setenv("PLAN_REGIONS", "US,EU")
+        patch.setenv("CONSUMER_REGION", "EU" if seed % 4 == 0 else "US")
         if defect:
             defect(patch)
         life = Life(sim, seed)

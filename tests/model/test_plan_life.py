@@ -70,7 +70,8 @@ def test_the_life_of_a_plan_holds_its_properties_at_full_size(part: int, record_
 @pytest.mark.parametrize("defect", LIFE_DEFECTS, ids=lambda defect: defect.__name__)
 def test_the_search_of_lives_finds_a_planted_defect(defect: InstallDefect) -> None:
     seed = LIFE_DEFECTS[defect]
-    assert run_life(seed, defect).problems, f"seed {seed} no longer shows it: search another one (`make soak` does)"
+    problems = [one for one in run_life(seed, defect).problems if "AttributeError" not in one]
+    assert problems, f"seed {seed} no longer shows it: search another one (`make soak` does)"
 
 
 @pytest.mark.soak
