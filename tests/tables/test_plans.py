@@ -146,6 +146,30 @@ def test_an_open_plan_that_a_restore_has_lost_keeps_no_student_from_beginning(
     assert problem(begin(tuition, student)) == (409, "already-enrolled")
 
 
+@pytest.mark.parametrize(
+    ("is_started", "read_as", "ended_as"), [(False, "OPEN", "ABANDONED"), (True, "ACTIVE", "REFUNDED")]
+)
+def test_a_plan_whose_open_payment_a_restore_has_lost_is_read_and_ended(
+    tuition: Harness, student: Student, is_started: bool, read_as: str, ended_as: str
+) -> None:
+    opened = started(tuition, student) if is_started else begin(tuition, student).body
+    lost = pay(tuition, student, opened["plan_id"]).body if is_started else opened
+    tuition.tables.delete_item(TableName="payments", Key={"payment_id": {"S": lost["payment_id"]}})
+    assert read(tuition, student, opened["plan_id"])["status"] == read_as
+    ended = cancel(tuition, student, opened["plan_id"])
+    assert (ended.status, ended.body["status"]) == (200, ended_as), ended
+
+
+def test_an_installment_that_a_restore_has_lost_is_closed_before_its_student_pays_another(
+    tuition: Harness, student: Student
+) -> None:
+    plan_id = started(tuition, student)["plan_id"]
+    lost = pay(tuition, student, plan_id).body
+    tuition.tables.delete_item(TableName="payments", Key={"payment_id": {"S": lost["payment_id"]}})
+    again = pay(tuition, student, plan_id)
+    assert (again.status, payable_ids(tuition, student)) == (201, [again.body["payment_intent_id"]])
+
+
 def test_a_plan_is_closed_once_a_purchase_that_a_restore_had_lost_turns_out_to_be_paid(
     tuition: Harness, student: Student
 ) -> None:

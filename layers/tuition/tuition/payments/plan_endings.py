@@ -44,7 +44,10 @@ def cancel(plan_id: str, user_id: str, reason: str | None) -> Ending:
     if plan.status == "OPEN":
         _require_no_withdrawal(plan)
         for payment_id in plan.open_payments:
-            cancellation.cancel(payment_id, user_id)
+            if ledger.load(plan.payment_ref(payment_id)).payment:
+                cancellation.cancel(payment_id, user_id)
+            else:  # a restore has lost it. If it is paid all the same, it is rebuilt
+                ledger.recompute_plan(plan_id)
         return Ending(ledger.load_plan(plan_id))
     if plan.status == "ABANDONED":
         return Ending(state)
@@ -143,7 +146,11 @@ def withdraw(plan_id: str, user_id: str, name: str, email: str | None, reason: s
 def _sync_open(plan: Plan) -> None:
     """Sync the open payments of a plan: a bank may be processing a debit whose webhook is late."""
     for payment_id in plan.open_payments:
-        sync.refresh(plan.payment_ref(payment_id))
+        state = ledger.load(plan.payment_ref(payment_id))
+        if state.payment:
+            sync.refresh(state.payment.ref, state)
+        else:  # a restore has lost it
+            ledger.recompute_plan(plan.plan_id)
 
 
 def _withdrawn(state: PaymentState, user_id: str) -> PlanChange | None:

@@ -45,6 +45,13 @@ def recover_plan(plan_id: str, enrollment: Enrollment, customer: Customer | None
     ledger.drop_payment(enrollment, plan_id)
 
 
+def recover_installment(ref: PaymentRef, plan_id: str, customer: Customer | None) -> None:
+    """Do the same for the open payment of a plan that has begun. Raises as `recover`, but for a create."""
+    stripe_objects = objects.in_customers_name(customer.stripe_customer_id, ref.payment_id) if customer else []
+    if not any(_close_or_rebuild(ref, stripe_object) for stripe_object in stripe_objects):
+        ledger.recompute_plan(plan_id)
+
+
 def _require_no_create(enrollment: Enrollment) -> None:
     if max(enrollment.attempt_times, default=0) > clock.now() - RECOVER_AFTER_S:
         raise Contended("A payment for this track is being created. Try again.")

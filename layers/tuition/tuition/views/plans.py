@@ -1,9 +1,11 @@
 """The plans of a student, and every amount of one of them."""
 
 import itertools
+from contextlib import suppress
 from typing import Any
 
 from tuition.core import timestamps
+from tuition.core.errors import NotFound
 from tuition.core.payment import REDUCING_REFUNDS, Payment, lost_to
 from tuition.core.plan import Plan
 from tuition.payments import own_plans, status
@@ -37,7 +39,8 @@ def plan(plan_id: str, user_id: str) -> dict[str, Any]:
     state = own_plans.load(plan_id, user_id)
     open_payments = state.existing_plan.open_payments
     for payment_id in open_payments:
-        status.synced_payment(payment_id, user_id)
+        with suppress(NotFound):  # a restore has lost it, which the next payment or run of the collector corrects
+            status.synced_payment(payment_id, user_id)
     newest = own_plans.load(plan_id, user_id) if open_payments else state
     return plan_json.student_json(newest.existing_plan)
 
