@@ -277,6 +277,18 @@ def test_an_installment_is_not_paid_again_after_a_restore_of_the_payments_alone(
     assert (plan["received"], plan["status"], plan["schedule"][1]["state"]) == (2 * FIRST, "ACTIVE", "paid")
 
 
+def test_the_open_payment_that_a_restore_has_lost_is_closed_before_another_is_charged(
+    tuition: Harness, student: Student
+) -> None:
+    of_plan = announced(tuition, student)
+    lost = pay(tuition, student, of_plan["plan_id"]).body
+    tuition.tables.delete_item(TableName="payments", Key={"payment_id": {"S": lost["payment_id"]}})
+    pass_days(tuition, 1)
+    assert charges(tuition, of_plan) == [("2026-04-10", "succeeded")]
+    refused = tuition.pay(lost["payment_intent_id"], may_be_refused=True)
+    assert refused["error"]["code"] == "payment_intent_unexpected_state"
+
+
 def test_a_worker_collects_the_plans_of_a_task(tuition: Harness, student: Student) -> None:
     of_plan = announced(tuition, student)
     tuition.advance_time(DAY)

@@ -65,7 +65,7 @@ def collect(plan_id: str, now: int, *, charging: bool) -> Counter[str]:
     taken: Counter[str] = Counter()
     last: tuple[Step, int] | None = None
     for number in range(MAX_STEPS):
-        state = ledger.load_plan(plan_id) if number else ledger.recompute_plan(plan_id)
+        state = ledger.load_plan(plan_id) if number else _compared(plan_id)
         step = plan_steps.next_step(state.existing_plan, now, charging=charging)
         if step is None:
             break
@@ -77,6 +77,19 @@ def collect(plan_id: str, now: int, *, charging: bool) -> Counter[str]:
         taken[type(step).__name__] += 1
         clock.start_deadline()
     return taken
+
+
+def _compared(plan_id: str) -> PaymentState:
+    """Read a plan and compare it with its payments. An open payment that a restore has lost is closed at Stripe."""
+    state = ledger.load_plan(plan_id)
+    plan = state.existing_plan
+    for ref in map(plan.payment_ref, plan.open_payments):
+        if ledger.load(ref).payment is None and plan.started:
+            from tuition.payments import recovery  # only after a restore
+
+            recovery.recover_installment(ref, plan_id, ledger.load_customer(plan.user_id)[0])
+            state = ledger.load_plan(plan_id)
+    return ledger.recompute_plan(plan_id, state)
 
 
 def charge_now(plan_id: str, now: int, staff: str) -> Ordered:

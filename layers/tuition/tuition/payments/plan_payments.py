@@ -127,7 +127,7 @@ def _reopen(
     plan = plan_state.existing_plan
     state = ledger.load(plan.payment_ref(payment_id))
     if state.payment is None:  # a restore has lost it
-        from tuition.payments import recovery  # the collector needs it never
+        from tuition.payments import recovery  # only after a restore
 
         limits.take_request(plan.user_id, plan_state.limits)
         recovery.recover_installment(plan.payment_ref(payment_id), plan.plan_id, ledger.load_customer(plan.user_id)[0])
