@@ -110,7 +110,7 @@ async function showForm(context, track, options) {
     ? note("bad", h("p", {}, problem))
     : states.openPaymentNote(openPayment ?? first ?? plan, canceled, appliedDiscount(openPayment, track));
   const columns = h("div", { class: "columns buy" }, h("div", { class: "panel" }, view.choice, panel), order);
-  show(main, words.title(track.title), message, columns);
+  show(main, track.track ? words.title(track.title) : words.join(track.title), message, columns);
   const started = openPayment?.resume;
   if (started?.kind === "intent" && openPayment.status === "CREATED")
     await resume(context, track, view, started, message);

@@ -56,8 +56,8 @@ export function scheduleStrip(installments, currency, count) {
 
 /** The second and later payments of an offer in words: `3 more payments of $124.75, one every month`. */
 export function laterPayments({ amounts, every, kind, currency }) {
+  if (kind === "membership") return words.until_canceled[every](money(amounts[0], currency));
   const often = words.every[every];
-  if (kind === "membership") return words.until_canceled(money(amounts[0], currency), often);
   const [, ...later] = amounts;
   const same = later.every((amount) => amount === later[0]);
   if (same) return words.later_same(later.length, money(later[0], currency), often);

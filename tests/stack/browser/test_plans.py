@@ -196,7 +196,7 @@ def test_a_member_joins_on_checkout_begins_a_track_cancels_and_stays(student: St
     student.sign_in()
     student.open("#/")
     link(student, "Join: All-access membership").click()
-    student.expect_heading("Enroll in All-access membership")
+    student.expect_heading("Join All-access membership")
     student.page.get_by_role("radio", name="Stripe Checkout").check()
     consent_box(student).check()
     student.agree_to_terms()

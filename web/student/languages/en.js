@@ -45,6 +45,7 @@ export default {
   },
   buy: {
     title: (track) => `Enroll in ${track}`,
+    join: (membership) => `Join ${membership}`,
     loading: "Loading…",
     failed: "The payment failed.",
     canceled: "That payment was canceled before it was completed.",
@@ -521,11 +522,14 @@ export default {
       waived: "Waived",
       lost: "Charged back",
     },
-    every: { week: "one every week", "2 weeks": "one every two weeks", month: "one every month", year: "one every year" },
+    every: { week: "one every week", "2 weeks": "one every two weeks", month: "one every month" },
     later_same: (count, amount, often) =>
       count === 1 ? `1 more payment of ${amount}, ${often}` : `${count} more payments of ${amount}, ${often}`,
     later: (amounts, often) => `${amounts}, ${often}`,
-    until_canceled: (amount, often) => `${amount}, ${often}, until you cancel`,
+    until_canceled: {
+      month: (amount) => `then ${amount} every month, until you cancel`,
+      year: (amount) => `then ${amount} every year, until you cancel`,
+    },
   },
   plan_state: {
     processing: "Processing",
