@@ -47,7 +47,7 @@ def _requested(payment: Payment, reason: str) -> Reply:
     """Request a refund: of a payment, or of the whole plan that it belongs to."""
     if payment.plan is None:
         return _request_reply(*refunds.request(payment.ref, reason))
-    ending = plan_endings.give_back(payment.plan, payment.user_id, reason, payment.payment_id)
+    ending = plan_endings.request_refund(payment.plan, payment.user_id, reason, payment.payment_id)
     if ending.payment and ending.request:
         return _request_reply(ending.payment, ending.request)
     refunded = resolve.find_payment(payment.payment_id)

@@ -298,7 +298,7 @@ def _charge_late(w: Harness) -> Invocation:
 
 
 @flow("collect: refund what a withdrawal left")
-def _give_back(w: Harness) -> Invocation:
+def _refund_the_rest(w: Harness) -> Invocation:
     plan_id = plan_calls.started(w, ADA)["plan_id"]
     second = plan_calls.pay(w, ADA, plan_id).body
     plan_calls.call(w, ADA, "POST", plan_id, "cancel", {})

@@ -314,7 +314,7 @@ class Life:
                 self._invoke(lambda p=plan_id: plan_endings.resume(p, user))
             elif what == "request" and plan.parts:
                 payment_id = rng.choice(sorted(plan.parts))
-                self._invoke(lambda p=plan_id, k=payment_id: plan_endings.give_back(p, user, "changed my mind", k))
+                self._invoke(lambda p=plan_id, k=payment_id: plan_endings.request_refund(p, user, "changed my mind", k))
             elif what == "withdraw":
                 if self._invoke(lambda p=plan_id: plan_endings.withdraw(p, user, "Ada Lovelace", None, None)):
                     self.counts["withdrawals"] += 1

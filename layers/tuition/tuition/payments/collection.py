@@ -162,7 +162,7 @@ class _Collector:
             case plan_steps.Close():
                 closing.close(self._plan.payment_ref(step.payment_id))
             case plan_steps.Refund():
-                refunds.give_back(self._plan.payment_ref(step.payment_id), REFUND_REASON, self._actor)
+                refunds.refund_all(self._plan.payment_ref(step.payment_id), REFUND_REASON, self._actor)
 
     def _entry(self, event_id: str, kind: str) -> AuditEntry:
         return AuditEntry(timestamps.iso(self._now), event_id, kind, *self._actor)

@@ -36,8 +36,8 @@ class Ending(NamedTuple):
 def cancel(plan_id: str, user_id: str, reason: str | None) -> Ending:
     """End a user's own plan. Repeating it changes nothing.
 
-    A plan of which nothing is paid is closed. A membership ends with the period that is paid. Of installments, the
-    money is requested back: `give_back`.
+    A plan of which nothing is paid is closed. A membership ends with the period that is paid. For installments it is
+    `request_refund`.
     """
     state = own_plans.load(plan_id, user_id)
     plan = state.existing_plan
@@ -53,7 +53,7 @@ def cancel(plan_id: str, user_id: str, reason: str | None) -> Ending:
         return Ending(state)
     if plan.terms.endless:
         return Ending(_decide(plan_id, user_id, "cancel"))
-    return give_back(plan_id, user_id, reason)
+    return request_refund(plan_id, user_id, reason)
 
 
 def resume(plan_id: str, user_id: str) -> PaymentState:
@@ -94,8 +94,8 @@ def _decided(plan: Plan, name: DecisionName, user_id: str) -> PlanChange:
     return PlanChange(plan.merged(PlanFacts(decisions={f"dec_{digest}": decision})), entry)
 
 
-def give_back(plan_id: str, user_id: str, reason: str | None, payment_id: str | None = None) -> Ending:
-    """Handle a student's request to have the money of a plan back: of the whole plan, never of one installment.
+def request_refund(plan_id: str, user_id: str, reason: str | None, payment_id: str | None = None) -> Ending:
+    """Handle a student's request for a refund of a plan: of the whole plan, never of one installment.
 
     Within the window of the first payment the plan is withdrawn: its decision is committed first, then every payment is
     refunded, and the collector finishes what this request does not. Where staff must decide, as for a payment without a
@@ -178,7 +178,7 @@ def _refund_all(state: PaymentState, reason: str | None) -> PaymentState:
     for payment_id in [key for key, part in plan.parts.items() if key in plan.money_due or part.refunding]:
         ref = plan.payment_ref(payment_id)
         try:
-            refunds.give_back(ref, reason or refunds.NO_REASON, Actor("request", plan.user_id))
+            refunds.refund_all(ref, reason or refunds.NO_REASON, Actor("request", plan.user_id))
         except (*refunds.STRIPE_FAILURES, Contended) as error:
             logger.warning("a refund of a withdrawn plan was not made", payment_id=payment_id, error=str(error))
     return ledger.load_plan(plan.plan_id)

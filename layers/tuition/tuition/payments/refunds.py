@@ -291,8 +291,8 @@ def _is_refunded_amount(payment: Payment, amount: int) -> bool:
     )
 
 
-def give_back(ref: PaymentRef, reason: str, actor: Actor) -> Payment:
-    """Refund all that can be refunded of a payment whose plan gives all money back, and return it.
+def refund_all(ref: PaymentRef, reason: str, actor: Actor) -> Payment:
+    """Refund all that can be refunded of a payment whose plan ended with all money back, and return it.
 
     A request that awaits approval is submitted instead of a new one. Repeating it resumes the refund. Raises
     `StripeUnavailable`, `StripeRefused`, `NotConfigured` or `Contended`: the next call continues.

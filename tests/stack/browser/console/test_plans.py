@@ -27,7 +27,7 @@ AHEAD = {
     "pause": "Nothing is announced or charged until staff resume the plan.",
     "revoke": "Nothing is announced or charged while access is revoked.",
 }
-"""What happens next after a decision that another one takes back."""
+"""The next events of a plan, as its page says them, after a decision that another one takes back."""
 
 
 def test_plans_are_paused_at_once_and_one_is_moved_waived_revoked_and_closed_with_all_money_back(
