@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests import emails
+from tests.seeds import first_seed
 from tests.stack.browser.screens import AXE, VIOLATIONS_ONLY, WCAG
 
 WIDTHS = {"phone": 320, "desktop": 1000}
@@ -20,6 +21,8 @@ RULES: dict[tuple[str, Literal["light", "dark"]], dict[str, Any]] = {
     ("desktop", "dark"): {},
 }
 """The rules that are checked. The dark scheme changes colors only, and a narrow window no colors."""
+WIDE_AND_LIGHT = ("desktop", "light")
+"""Few rules find here what the others do not: a third of the emails is checked for it, another third with each seed."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -32,7 +35,7 @@ def test_every_email_fits_and_is_accessible_in_both_schemes(browser: Browser, sc
     context = browser.new_context(offline=True)
     page = context.new_page()
     page.on("request", lambda request: problems.append(request.url))  # an email loads nothing, so it tracks no reader
-    for name in emails.CASES:
+    for number, name in enumerate(emails.CASES):
         page.set_content((emails.GOLDEN / f"{name}.html").read_text(encoding="utf-8"))
         page.evaluate(AXE)
         for (width, scheme), rules in RULES.items():
@@ -41,7 +44,7 @@ def test_every_email_fits_and_is_accessible_in_both_schemes(browser: Browser, sc
             if screenshots:
                 page.screenshot(path=screenshots / f"email-{name}-{width}-{scheme}.png", full_page=True)
             place = f"{name}, {width}, {scheme}"
-            if rules:
+            if rules and ((width, scheme) != WIDE_AND_LIGHT or number % 3 == first_seed() % 3):
                 result = page.evaluate("options => axe.run(document, options)", {**VIOLATIONS_ONLY, **rules})
                 problems += [f"{place}: {violation['id']}" for violation in result["violations"]]
             wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
