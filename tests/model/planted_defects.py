@@ -25,6 +25,7 @@ from tuition.core.errors import StripeRefused, StripeUnavailable
 from tuition.core.facts import Closed, Facts
 from tuition.core.limits import NO_LIMITS
 from tuition.core.payment_state import PaymentState
+from tuition.core.plan_basis import PlanBasis
 from tuition.core.plan_facts import PlanFacts, Try
 from tuition.intake import stripe_events, walk
 from tuition.payments import cancellation, checkout, collection, customers, opening, refunds, switches
@@ -774,6 +775,14 @@ def older_plan_forgets_its_records(patch: Patch) -> None:
     patch.setattr(ledger, "_with_later_records", lambda plan: plan)
 
 
+def withdrawal_from_the_contract_leaves_the_plan_running(patch: Patch) -> None:
+    def ended_by(self: PlanBasis) -> str | None:
+        ends = [*self.decided("withdraw", "close")]
+        return "closed" if ends and all(one.refund == "none" for one in ends) else "money_back" if ends else None
+
+    patch.setattr(PlanBasis, "ended_by", property(ended_by))
+
+
 LIFE_DEFECTS = {
     test_plan_defects.tick_has_the_time_of_the_run: 2,
     try_is_recorded_after_the_call: 2,
@@ -784,5 +793,6 @@ LIFE_DEFECTS = {
     old_key_is_reused_with_another_method: 2,
     test_plan_defects.failed_refund_restarts_the_collection: 75,
     older_plan_forgets_its_records: 190,
+    withdrawal_from_the_contract_leaves_the_plan_running: 4,
 }
 """The defects that the search of lives must find, each with the seed of a schedule that shows it."""
