@@ -81,15 +81,17 @@ def collect(plan_id: str, now: int, *, charging: bool) -> Counter[str]:
 
 def _compared(plan_id: str) -> PaymentState:
     """Read a plan and compare it with its payments. An open payment that a restore has lost is closed at Stripe."""
-    state = ledger.load_plan(plan_id)
-    plan = state.existing_plan
-    for ref in map(plan.payment_ref, plan.open_payments):
-        if ledger.load(ref).payment is None and plan.started:
+    before = ledger.load_plan(plan_id)
+    state = ledger.recompute_plan(plan_id, before)
+    plan = before.existing_plan
+    for payment_id in plan.open_payments:
+        ref, is_gone = plan.payment_ref(payment_id), payment_id not in state.existing_plan.parts
+        if is_gone and plan.started and ledger.load(ref).payment is None:
             from tuition.payments import recovery  # only after a restore
 
             recovery.recover_installment(ref, plan_id, ledger.load_customer(plan.user_id)[0])
             state = ledger.load_plan(plan_id)
-    return ledger.recompute_plan(plan_id, state)
+    return state
 
 
 def charge_now(plan_id: str, now: int, staff: str) -> Ordered:
