@@ -786,7 +786,7 @@ def withdrawal_from_the_contract_leaves_the_plan_running(patch: Patch) -> None:
 LIFE_DEFECTS = {
     test_plan_defects.tick_has_the_time_of_the_run: 2,
     try_is_recorded_after_the_call: 2,
-    id_of_a_plans_payment_leaves_out_what_it_is_for: 13,
+    id_of_a_plans_payment_leaves_out_what_it_is_for: 38,
     test_plan_defects.part_is_what_the_events_add_up_to: 21,
     test_plan_defects.due_day_is_chained_from_the_last_one: 1,
     test_plan_defects.grace_counts_from_the_due_day: 1,
