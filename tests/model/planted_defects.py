@@ -789,7 +789,7 @@ LIFE_DEFECTS = {
     id_of_a_plans_payment_leaves_out_what_it_is_for: 38,
     test_plan_defects.part_is_what_the_events_add_up_to: 21,
     test_plan_defects.due_day_is_chained_from_the_last_one: 1,
-    test_plan_defects.grace_counts_from_the_due_day: 1,
+    test_plan_defects.grace_counts_from_the_due_day: 6,
     old_key_is_reused_with_another_method: 2,
     test_plan_defects.failed_refund_restarts_the_collection: 75,
     older_plan_forgets_its_records: 190,

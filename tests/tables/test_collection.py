@@ -291,8 +291,8 @@ def test_the_open_payment_that_a_restore_has_lost_is_closed_before_another_is_ch
 
 def test_a_worker_collects_the_plans_of_a_task(tuition: Harness, student: Student) -> None:
     of_plan = announced(tuition, student)
-    tuition.advance_time(DAY)
     tasks.store(Task("plans:collect:0", "plans", after=walk.stripe_now(), plan_ids=(of_plan["plan_id"], "pln_unknown")))
+    tuition.advance_time(DAY)  # its message was not received before: what is due now counts
     assert tuition.perform_task("plans:collect:0")
     assert charges(tuition, of_plan) == [("2026-04-10", "succeeded")]
     assert tuition.collect()["failed"] == ["pln_unknown: There is no such plan."]

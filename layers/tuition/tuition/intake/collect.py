@@ -86,15 +86,20 @@ def _every_plan(after: str | None) -> Iterator[tuple[str, str]]:
                 yield f"{number} {key}", key.partition("#")[2]
 
 
-def perform(current: Run, task: Task) -> bool:
-    """Collect the plans of a task, as of the time of the run that planned it. Return whether none is left."""
+def perform(current: Run, task: Task, now: int | None = None) -> bool:
+    """Collect the plans of a task. Return whether none is left.
+
+    A run collects as of its start, which is in the task. A worker says what time it is `now` (epoch seconds by Stripe's
+    clock): its message may be a day old, and a try must not be repeated when Stripe may have dropped its key.
+    """
+    as_of = task.after if now is None else now
     for plan_id in task.plan_ids:
         if current.remaining() < walk.RESERVE_S:
             current.done = False
             return False
         with current.step(plan_id):
             taken = stripe_client.retry_rate_limits(
-                collection.collect, plan_id, task.after, charging=switches.load("collecting").on
+                collection.collect, plan_id, as_of, charging=switches.load("collecting").on
             )
             current.checked += 1
             if taken:

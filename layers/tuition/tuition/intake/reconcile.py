@@ -240,7 +240,7 @@ def work(name: str, remaining: Callable[[], float]) -> Run | None:
             _read_prices(current, now)
             is_finished = not _check_payments(current, task, now, walk.RESERVE_S)
         elif task.kind == "plans":
-            is_finished = collect.perform(current, task)
+            is_finished = collect.perform(current, task, walk.stripe_now())
         if is_finished:  # a kind that only a later release knows is left to it
             clock.start_deadline()
             if current.newest_event_at:
