@@ -9,8 +9,12 @@ from playwright.sync_api import Locator, expect
 from tests.stack.browser.screens import problems, third_of
 from tests.stack.browser.student import Student
 
-SIGN_IN_SCRIPT = "if (!window.name) { window.name = 'staff'; sessionStorage.setItem('tuition.token', '%s'); }"
-"""Signs in once per tab: the tab's name records that it has run."""
+SIGN_IN_SCRIPT = """if (!window.name) {
+    window.name = 'staff';
+    localStorage.clear();
+    sessionStorage.setItem('tuition.token', '%s');
+}"""
+"""Forgets what earlier tests have set, and signs in, once per tab: the tab's name records that it has run."""
 DARK_SCREENSHOTS = frozenset({"payments", "payment"})
 SCREENSHOTS = DARK_SCREENSHOTS | {
     "overview",
@@ -36,10 +40,23 @@ class Staff(Student):
     def token(self) -> str:
         return self.running.token(self.sub, groups=list(self.groups))
 
+    def leave_browser(self) -> None:
+        """Close the windows, but keep the context: its cache has the console's scripts.
+
+        Fail as `close_browser` does.
+        """
+        for page in self.context.pages:
+            page.close()
+        self.context.unroute_all()
+        self.context.set_offline(False)
+        self.context.remove_listener("console", self._on_console_message)
+        self.context.remove_listener("weberror", self._on_error)
+        self.check_errors()
+
     def open(self, address: str = "#/payments") -> None:
         """Open an address of the console, signed in."""
         if not self.page.url.startswith("http"):
-            self.context.add_init_script(SIGN_IN_SCRIPT % self.token)
+            self.page.add_init_script(SIGN_IN_SCRIPT % self.token)
         self.page.goto(f"/console/{address}")
         expect(self.page.locator("h1")).to_be_visible()
 

@@ -370,7 +370,7 @@ SHIFTS = """new PerformanceObserver((list) => {
 def test_nothing_moves_when_the_answers_come(staff: Staff, figures: Running, width: int) -> None:
     """https://web.dev/articles/cls: 0.1 is good. The number in the navigation and the tiles have their places."""
     staff.page.set_viewport_size({"width": width, "height": 900})
-    staff.context.add_init_script(SHIFTS)
+    staff.page.add_init_script(SHIFTS)
     staff.open("#/")
     expect(staff.main.locator(".answer figure").first).to_be_visible()
     expect(staff.main.locator(".waiting[aria-busy=false]")).to_be_visible()

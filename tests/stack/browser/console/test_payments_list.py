@@ -253,7 +253,10 @@ def test_the_keyboard_alone_finds_opens_and_returns_to_a_payment(staff: Staff, s
     staff.expect_heading("599.00 USD for FSD")
 
 
-def test_an_open_list_counts_new_payments_and_warns_before_the_session_ends(staff: Staff, sub: str) -> None:
+def test_an_open_list_counts_new_payments_and_warns_before_the_session_ends(
+    staff_with_own_clock: Staff, sub: str
+) -> None:
+    staff = staff_with_own_clock
     staff.page.clock.install()
     today = datetime.now(UTC).date().isoformat()
     staff.open(f"#/payments?amount_max=0&from={today}")
@@ -279,7 +282,7 @@ PRESS_SLASH_WITH_THE_FIRST_HEADING = """new MutationObserver((changes, observer)
 
 
 def test_a_key_pressed_as_soon_as_a_view_is_shown_is_not_lost(staff: Staff) -> None:
-    staff.context.add_init_script(PRESS_SLASH_WITH_THE_FIRST_HEADING)
+    staff.page.add_init_script(PRESS_SLASH_WITH_THE_FIRST_HEADING)
     staff.open()
     expect(staff.page.locator("body")).to_have_attribute("data-focused", "q")
 
