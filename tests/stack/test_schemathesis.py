@@ -68,11 +68,13 @@ def _check_invariants(running: Running) -> Iterator[None]:
 
 
 @pytest.fixture
-def _sells_again(running: Running) -> Iterator[None]:
-    """Sell again afterwards, because a generated decision may have stopped it."""
+def _sells_and_collects_again(running: Running) -> Iterator[None]:
+    """Sell, and charge plans, again afterwards, because a generated decision may have stopped either."""
     yield
-    body = {"selling": True, "note": "end of the generated requests"}
-    assert running.api("POST", "/api/admin/selling", running.ready["admin_token"], json=body).status_code == 200
+    for switch in ("selling", "collecting"):
+        body = {switch: True, "note": "end of the generated requests"}
+        answer = running.api("POST", f"/api/admin/{switch}", running.ready["admin_token"], json=body)
+        assert answer.status_code == 200, answer.text
 
 
 def load() -> Any:
@@ -191,7 +193,7 @@ def failure(running: Running, operation: Operation, mode: GenerationMode, reques
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.usefixtures("_sells_again")
+@pytest.mark.usefixtures("_sells_and_collects_again")
 @pytest.mark.parametrize("requests", REQUESTS)
 def test_every_operation_answers_generated_requests_as_it_declares(
     running: Running, requests: int, record_property: Any
