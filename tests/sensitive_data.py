@@ -15,8 +15,11 @@ NUMBER = re.compile(
 """A number of 13 to 19 digits, or in the groups in which cards show it."""
 NETWORKS = re.compile(r"4|5[1-5]|2[2-7]|3[47]|30[0-5]|3[689]|35|6(?:011|[2459])")
 """How the numbers of the networks begin: Visa, Mastercard, American Express, Diners, JCB, Discover, UnionPay."""
-ID = re.compile(r"(?=\d*[a-f])[0-9a-f]{24,}|[a-z]_[0-9a-f]{20}(?![0-9a-z])|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-"""A hash, an id made of one, or a UUID. Its digits are random: one in some hundreds would pass as a card number."""
+ID = re.compile(
+    r"(?=\d*[a-f])[0-9a-f]{24,}|[a-z]_[0-9a-f]{20}(?![0-9a-z])|\b(?=\d*[a-f])(?:[0-9a-f]{16}|[0-9a-f]{20})\b"
+    r"|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+)
+"""A hash, an id or fingerprint made of one, or a UUID. Its random digits would pass as a card number now and then."""
 
 SECRETS = {
     "a client secret": ("_secret_", re.compile(r"_secret_")),

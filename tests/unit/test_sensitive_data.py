@@ -58,6 +58,8 @@ def test_the_digits_of_hashes_and_uuids_are_not_found() -> None:
         hashed = hashlib.sha256(str(one).encode()).hexdigest()
         id_ = uuid.UUID(int=choose.getrandbits(128), version=4)
         assert card_numbers(f"{hashed} {id_} {id_.hex} key#{hashed} rr_{hashed[:20]}#") == []
+    for fingerprint in ("343450847651307f", "34345084765130700f0a"):
+        assert card_numbers(f'{{"fingerprint": "{fingerprint}"}} user#{fingerprint}') == []
 
 
 def test_an_address_is_found_unless_it_is_the_endpoint_of_an_aws_service() -> None:
