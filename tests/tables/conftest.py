@@ -28,8 +28,8 @@ from tuition.outbox.rendering import Rendered
 
 _user_numbers = itertools.count(1)
 IN_MEMORY, COMPARED, DYNAMODB_LOCAL, MOTO = "in-memory", "compared", "dynamodb-local", "moto"
-COMPARED_PERCENT = 8
-"""Of the test functions. The seed of the run, `TUITION_SEED`, decides which."""
+COMPARED_PERCENT = 4
+"""Of the files, each of which creates its tables once. The seed of the run, `TUITION_SEED`, decides which."""
 STATEMENTS: Mapping[str, str] = {
     "test_creates.py": "creates that compete: which cancellation reason decides the answer",
     "test_first_purchases.py": "the claim of a first purchase is a condition on another item",
@@ -72,8 +72,9 @@ def backend_of(name: str, *, has_threads: bool = False, compares_all: bool = Fal
     """
     if has_threads:
         return DYNAMODB_LOCAL
-    is_drawn = zlib.crc32(f"{first_seed()} {name}".encode()) % 100 < COMPARED_PERCENT
-    return COMPARED if compares_all or is_drawn or name.partition("::")[0] in STATEMENTS else IN_MEMORY
+    file = name.partition("::")[0]
+    is_drawn = zlib.crc32(f"{first_seed()} {file}".encode()) % 100 < COMPARED_PERCENT
+    return COMPARED if compares_all or is_drawn or file in STATEMENTS else IN_MEMORY
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -1,7 +1,6 @@
 """On which DynamoDB each test runs, and why."""
 
 import ast
-from collections import Counter
 from functools import cache
 from pathlib import Path
 
@@ -60,16 +59,20 @@ def test_every_test_with_threads_runs_on_dynamodb_local_alone() -> None:
     assert backend_of(marked[0], has_threads=True, compares_all=True) == DYNAMODB_LOCAL
 
 
-def test_the_seed_draws_which_other_tests_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_seed_draws_which_other_files_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     names = [name for name, _ in functions() if name.partition("::")[0] not in STATEMENTS]
     drawn = []
-    for seed in ("1", "2"):
-        monkeypatch.setenv("TUITION_SEED", seed)
-        assert [backend_of(name) for name in names] == [backend_of(name) for name in names]
-        counts = Counter(backend_of(name) for name in names)
-        assert 0.04 < counts[COMPARED] / counts.total() < 0.13
-        drawn.append({name for name in names if backend_of(name) == COMPARED})
-    assert len(drawn[0] & drawn[1]) < len(drawn[0]) / 2
+    for seed in range(50):
+        monkeypatch.setenv("TUITION_SEED", str(seed))
+        compared = {name for name in names if backend_of(name) == COMPARED}
+        assert compared == {name for name in names if backend_of(name) == COMPARED}
+        assert {name.partition("::")[0] for name in compared}.isdisjoint(
+            name.partition("::")[0] for name in names if name not in compared
+        )
+        drawn.append(compared)
+    share = sum(map(len, drawn)) / len(names) / len(drawn)
+    assert 0.02 < share < 0.08
+    assert len(set[str]().union(*drawn)) > len(names) / 2
     assert {backend_of(name, compares_all=True) for name in names} == {COMPARED}
 
 
