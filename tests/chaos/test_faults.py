@@ -14,8 +14,8 @@ from tuition.storage import dynamodb
 from tuition.storage.items import MODELS
 
 pytestmark = pytest.mark.chaos
-MAX_FAULTS, LONG_FLOW, MAX_FAULTS_OF_LONG_FLOW = 3, 100, 2
-"""How many faults per flow `make test` injects, the length of a long flow, and its faults. `make soak` injects all."""
+MAX_FAULTS = 2
+"""How many faults per flow `make test` injects. `make soak` injects all."""
 RecordProperty = Callable[[str, object], None]
 Choose = Callable[[list[Call]], list[tuple[FaultPoint, Recovery]]]
 
@@ -30,8 +30,7 @@ def sample_faults(calls: list[Call]) -> list[tuple[FaultPoint, Recovery]]:
     faults = all_faults(calls)
     rng.shuffle(faults)
     by_call = {point.call: (point, recovery) for point, recovery in faults}
-    max_faults = MAX_FAULTS if len(calls) < LONG_FLOW else MAX_FAULTS_OF_LONG_FLOW
-    return [by_call[call] for call in rng.sample(sorted(by_call), min(max_faults, len(by_call)))]
+    return [by_call[call] for call in rng.sample(sorted(by_call), min(MAX_FAULTS, len(by_call)))]
 
 
 def check_flow(harness: FaultHarness, flow: str, choose: Choose, record_property: RecordProperty) -> None:
