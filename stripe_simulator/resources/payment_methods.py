@@ -136,7 +136,7 @@ def charge_details(account: Account, method: Object) -> Object:
             "multicapture": {"status": "unavailable"},
             "network": card["brand"],
             "network_token": {"used": False},
-            "network_transaction_id": str(account.store.random.randrange(10**14, 10**15)),
+            "network_transaction_id": str(account.store.random.randrange(10**14, 2 * 10**14)),  # no card begins with 1
             "overcapture": {"maximum_amount_capturable": 0, "status": "unavailable"},
             "regulated_status": "unregulated",
             "three_d_secure": None,

@@ -135,6 +135,17 @@ def test_the_method_that_the_student_chose_last_is_charged_in_any_order() -> Non
         assert plan_methods.chosen(PlanBasis(terms=FOUR, facts=facts)) == "pm_1"
 
 
+def test_a_method_that_is_set_up_in_the_second_of_the_first_payment_is_charged() -> None:
+    story = Story(terms=FOUR)
+    story.begin()
+    first = story.plan.first_payment
+    assert first and first.method and first.settled_at
+    same_second = PlanFacts(methods={"pm_0": Method(set_up=first.settled_at)})
+    assert first.method > "pm_0"
+    assert plan_methods.chosen(story.plan) == first.method
+    assert plan_methods.chosen(story.plan.merged(same_second)) == "pm_0"
+
+
 def test_the_terms_of_a_plan_are_those_of_its_offer_and_the_rules_of_that_day() -> None:
     offer = PlanOffer("4x", (12475,) * 4, "usd", "month")
     assert PlanTerms.of(offer, zone="UTC", consent_version="2026-11", agreed_at=FOUR.agreed_at) == FOUR

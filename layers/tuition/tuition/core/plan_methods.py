@@ -39,9 +39,14 @@ def methods(plan: PlanBasis) -> Mapping[str, Method]:
 
 
 def chosen(plan: PlanBasis) -> str | None:
-    """Return the id of the method that is charged: the newest that is not replaced and not gone; None without one."""
-    usable = [(method.since, key) for key, method in methods(plan).items() if not method.is_final]
-    return max(usable)[1] if usable else None
+    """Return the id of the method that is charged: the newest that is not replaced and not gone; None without one.
+
+    One that its student set up in the same second as the first payment is newer than the method of that payment.
+    """
+    usable = [
+        (method.since, key in plan.facts.methods, key) for key, method in methods(plan).items() if not method.is_final
+    ]
+    return max(usable)[-1] if usable else None
 
 
 def failures(plan: PlanBasis) -> Iterator[Failure]:

@@ -135,6 +135,8 @@ def test_the_overview_fits_a_window_320_pixels_wide(staff: Staff, figures: Runni
     staff.open("#/overview")
     staff.page.set_viewport_size({"width": 320, "height": 700})
     closed = staff.main.get_by_role("button", name="Show table")
+    expect(closed.first).to_be_visible()
+    staff.page.wait_for_load_state("networkidle")  # the figures of plans and codes come after the others
     for _ in range(closed.count()):
         closed.first.click()  # it is then named "Hide table"
     expect(closed).to_have_count(0)
