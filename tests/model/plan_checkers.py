@@ -221,7 +221,7 @@ class Watch:
         self._requests: dict[str, Any] = {}
         self._declined: dict[str, list[tuple[str, int, str | None, str | None, float]]] = defaultdict(list)
         self._debits: Counter[tuple[str, int]] = Counter()
-        self._paid_days: Counter[tuple[str, str]] = Counter()
+        self._paid_days: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
         self._on_commit, self._handle = sim.on_commit, sim.stripe.handle
         sim.on_commit = self.on_commit  # type: ignore[method-assign]
         sim.stripe.handle = self.handle  # type: ignore[method-assign]
@@ -370,9 +370,9 @@ class Watch:
             self._debits[plan.plan_id, seq] += 1
             if self._debits[plan.plan_id, seq] > 3:
                 self._problem(plan, f"{seq} was debited more than three times")
-        if paid and not occasion.startswith("now:"):
-            self._paid_days[plan.plan_id, today] += 1
-            if self._paid_days[plan.plan_id, today] > 1:
+        if paid and not occasion.startswith("now:"):  # a debit that failed may be followed by one with another method
+            self._paid_days[plan.plan_id, today].add(seq)
+            if len(self._paid_days[plan.plan_id, today]) > 1:
                 self._problem(plan, f"two installments were charged on {today}")
 
 

@@ -521,7 +521,8 @@ class Life:
                 if not (isinstance(result, PaymentInProgress) and plan.processing):
                     problems.append(f"{plan.plan_id} is {plan.status}, and paying it answers {result!r}")
                 continue
-            if result.payment.price != plan.terms.amount_of(plan.owed):
+            payable = sim.object(result.payment.stripe_object_id)["amount"]
+            if not result.payment.price.amount == payable == plan.terms.amount_of(plan.owed).amount:
                 continue  # altered in the dashboard
             sim.pay(result.payment.stripe_object_id)
             self._deliver_until_quiet()

@@ -188,7 +188,7 @@ def _payment(new: NewPayment, answer: Answer) -> Payment:
         kind=new.kind,
         attempt=new.attempt,
         stripe_object_id=stripe_object.id,
-        price=objects.price(new.kind, answer.object),
+        price=new.plan.terms.amount_of(new.covers) if new.plan else objects.price(new.kind, answer.object),
         created_at=now,
         updated_at=now,
         email=new.email,
