@@ -8,7 +8,7 @@ Sources: https://docs.stripe.com/api/balance_transactions/object, https://docs.s
 https://docs.stripe.com/payouts/reconciliation
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, NamedTuple, cast
 
@@ -241,22 +241,7 @@ def add(sums: Iterable[Sum], lines: Iterable[Line]) -> list[Sum]:
 
 def merged(sums: Iterable[Sum]) -> list[Sum]:
     """Return one sum per currency, kind and explanation."""
-    groups: dict[tuple[str, str, bool], Sum] = {}
-    for one in sums:
-        key = (one.currency, one.kind, one.explained)
-        before = groups.get(key)
-        groups[key] = (
-            replace(
-                before,
-                lines=before.lines + one.lines,
-                amount=before.amount + one.amount,
-                fee=before.fee + one.fee,
-                net=before.net + one.net,
-            )
-            if before
-            else one
-        )
-    return [groups[key] for key in sorted(groups)]
+    return _merged(sums, lambda one: (one.currency, one.kind, one.explained), ("lines", "amount", "fee", "net"))
 
 
 def add_by_plan(sums: Iterable[PlanSum], lines: Iterable[Line]) -> list[PlanSum]:
@@ -269,24 +254,27 @@ def by_plan(plan_kind: PlanKind | None, currency: str, kind: LineKind, amount: i
     """Return the sum of one line; None if it belongs to no payment."""
     if kind not in OF_PAYMENTS:
         return None
-    amounts = dict(
-        zip(("settled", "refunded", "lost"), (amount if kind == of else 0 for of in OF_PAYMENTS), strict=True)
-    )
-    return PlanSum(plan_kind, currency, 1, **amounts, fees=-fee, net=amount - fee)
+    settled, refunded, lost = (amount if kind == of else 0 for of in OF_PAYMENTS)
+    return PlanSum(plan_kind, currency, 1, settled, refunded, lost, -fee, amount - fee)
 
 
 def merged_by_plan(sums: Iterable[PlanSum]) -> list[PlanSum]:
     """Return one sum per currency and kind of plan."""
-    groups: dict[tuple[str, str], PlanSum] = {}
+    numbers = ("lines", "settled", "refunded", "lost", "fees", "net")
+    return _merged(sums, lambda one: (one.currency, one.plan_kind or ""), numbers)
+
+
+def _merged[S: (Sum, PlanSum)](
+    sums: Iterable[S], key: Callable[[S], tuple[Any, ...]], numbers: Sequence[str]
+) -> list[S]:
+    """Return one sum for each key, in their order. Its `numbers` are added up."""
+    groups: dict[Any, S] = {}
     for one in sums:
-        key = (one.currency, one.plan_kind or "")
-        before = groups.get(key, PlanSum(one.plan_kind, one.currency))
-        added = {name: getattr(before, name) + getattr(one, name) for name in _PLAN_NUMBERS}
-        groups[key] = replace(before, **added)
-    return [groups[key] for key in sorted(groups)]
-
-
-_PLAN_NUMBERS = ("lines", "settled", "refunded", "lost", "fees", "net")
+        before = groups.get(key(one))
+        if before:
+            one = replace(before, **{name: getattr(before, name) + getattr(one, name) for name in numbers})
+        groups[key(one)] = one
+    return [groups[one] for one in sorted(groups)]
 
 
 def totals(sums: Iterable[Sum]) -> list[Total]:
