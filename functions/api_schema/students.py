@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 from api_schema.about import About, Amount, Currency, Cursor, IntentId, PaymentId, Text, Time, Track, Url
 from api_schema.payments import Document, Payment, RefundRequest
 from tuition.core import catalog, erasure
-from tuition.core.offers import Every, Kind
+from tuition.core.offers import Every
 from tuition.core.payment import Status
+from tuition.core.refs import PlanKind
 from tuition.intake.stripe_events import Outcome
 
 SoldTrack = Annotated[
@@ -79,7 +80,7 @@ class PlanOffer:
     """A way to pay in several payments."""
 
     offer: Annotated[str, About("Its name, unique for the track or membership.", examples=["4x"])]
-    kind: Annotated[Kind, About("`membership`: the one amount is paid again in each period, until it is canceled.")]
+    kind: Annotated[PlanKind, About("`membership`: the one amount is paid again in each period, until it is canceled.")]
     amounts: Annotated[list[Amount], About("The payments, the first of them now.", examples=[[12475, 37425]])]
     total: Annotated[Amount, About("The sum of `amounts`.")]
     currency: Currency

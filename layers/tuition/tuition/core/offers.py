@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple, cast
 
 from tuition.core.money import Money, charge_problem
+from tuition.core.refs import PlanKind, plan_kind
 
 Every = Literal["week", "2 weeks", "month", "year"]
 """The time between two payments."""
-Kind = Literal["installments", "membership"]
 MAX_INSTALLMENTS = 4
 """Of one offer. In the US more than four, or a finance charge, would be consumer credit (12 CFR 1026.17(c)(6))."""
 OF_INSTALLMENTS: tuple[Every, ...] = ("week", "2 weeks", "month")
@@ -40,9 +40,9 @@ class PlanOffer(NamedTuple):
     endless: bool = False
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> PlanKind:
         """Whether it splits a price or never ends."""
-        return "membership" if self.endless else "installments"
+        return plan_kind(is_membership=self.endless)
 
     @property
     def payments(self) -> list[Money]:

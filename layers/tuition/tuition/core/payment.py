@@ -11,7 +11,7 @@ from tuition.core import facts as core_facts
 from tuition.core import refund_request, timestamps
 from tuition.core.facts import NO_FACTS, Charge, Dispute, Facts, Kind
 from tuition.core.money import Money
-from tuition.core.refs import Grantor, PaymentRef, PlanKind
+from tuition.core.refs import Grantor, PaymentRef, PlanKind, plan_kind
 from tuition.core.refund_request import RefundRequest
 
 Status = Literal["CREATED", "PROCESSING", "SUCCEEDED", "FAILED", "CANCELED", "REFUNDED"]
@@ -110,9 +110,7 @@ class Payment:
     @property
     def plan_kind(self) -> PlanKind | None:
         """The kind of its plan; None for a payment without a plan."""
-        if self.plan is None:
-            return None
-        return "membership" if self.membership else "installments"
+        return plan_kind(is_membership=bool(self.membership)) if self.plan else None
 
     @property
     def ref(self) -> PaymentRef:

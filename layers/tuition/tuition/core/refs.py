@@ -14,6 +14,11 @@ PLAN_PREFIX = "pln_"
 PlanKind = Literal["installments", "membership"]
 
 
+def plan_kind(*, is_membership: bool) -> PlanKind:
+    """Return the kind of a plan or an offer."""
+    return "membership" if is_membership else "installments"
+
+
 def is_plan(grantor: Grantor) -> bool:
     """Whether this is the id of a plan. Any other grantor is a payment."""
     return grantor.startswith(PLAN_PREFIX)

@@ -23,7 +23,7 @@ from tuition.core import payment as payments
 from tuition.core import published_events, timestamps
 from tuition.core.facts import UNKNOWN
 from tuition.core.payment import Payment
-from tuition.core.refs import is_plan
+from tuition.core.refs import is_plan, plan_kind
 from tuition.core.switches import OF_SUBJECTS
 
 By = Literal["day", "week", "month"]
@@ -112,8 +112,8 @@ def plan_contribution(trail: Trail, zones: Iterable[str]) -> Contribution:
     plan, track = next(((one["transition"]["plan"], one["track"]) for one in trail if _has_terms(one)), (None, None))
     if plan is None:
         return {}
-    terms, kind = plan["terms"], "membership" if plan.get("membership") else "installments"
-    last = (terms["currency"], track or plan["membership"], kind)
+    membership = plan.get("membership")
+    last = (plan["terms"]["currency"], track or membership, plan_kind(is_membership=bool(membership)))
     return _added_up(figure for zone in zones for figure in _changes_of_plan(trail, zone, last))
 
 

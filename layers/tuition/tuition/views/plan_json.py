@@ -17,6 +17,7 @@ from tuition.core.plan import Plan
 from tuition.core.plan_attempts import Attempt
 from tuition.core.plan_installments import Installment
 from tuition.core.plan_terms import PlanTerms
+from tuition.core.refs import plan_kind
 from tuition.payments.opening import OpenedPayment
 from tuition.settings import settings
 
@@ -31,7 +32,7 @@ def student_json(plan: Plan) -> dict[str, Any]:
     method_type = plan_methods.methods(plan)[method].type if method else None
     return {
         "plan_id": plan.plan_id,
-        "kind": kind(plan.terms),
+        "kind": plan_kind(is_membership=plan.terms.endless),
         "grants": list(plan.tracks),
         "track": plan.track,
         "membership": plan.membership,
@@ -65,11 +66,6 @@ def student_json(plan: Plan) -> dict[str, Any]:
     }
 
 
-def kind(terms: PlanTerms) -> str:
-    """Return the kind of a plan, as the API names it."""
-    return "membership" if terms.endless else "installments"
-
-
 def begun_json(opened: OpenedPayment) -> dict[str, Any]:
     """Return what the student's browser needs to pay the first installment of the plan that was begun."""
     plan = opened.plan
@@ -81,7 +77,7 @@ def begun_json(opened: OpenedPayment) -> dict[str, Any]:
         **how,
         **{name: payment[name] for name in ("payment_id", "amount", "currency", *(how.keys() & payment.keys()))},
         "plan_id": plan.plan_id,
-        "kind": kind(plan.terms),
+        "kind": plan_kind(is_membership=plan.terms.endless),
         "track": plan.track,
         "membership": plan.membership,
         "offer": plan.terms.offer,

@@ -14,12 +14,12 @@ from itertools import islice
 from tuition.core import catalog, plan, plan_attention, plan_installments, texts
 from tuition.core.errors import NotFound
 from tuition.core.plan import Plan
-from tuition.core.refs import is_plan
+from tuition.core.refs import is_plan, plan_kind
 from tuition.storage import mapping, queries
 from tuition.storage.dynamodb import Partition
 from tuition.storage.queries import Cursor
 from tuition.stripe_gateway import resolve
-from tuition.views import filters, payment_list, plan_json
+from tuition.views import filters, payment_list
 
 LIST_QUERY = ("status", "kind", "track", "due_from", "due_to", "attention", "q", "limit", "cursor")
 MAX_BATCHES_PER_PAGE = 5
@@ -92,7 +92,7 @@ def _matches(chosen: PlanFilters, one: Plan) -> bool:
     """Whether a plan matches. An index may lag behind its table, so the plan itself is checked."""
     exact = (
         (chosen.status, one.status),
-        (chosen.kind, plan_json.kind(one.terms)),
+        (chosen.kind, plan_kind(is_membership=one.terms.endless)),
         (chosen.attention, bool(plan_attention.unacknowledged(one))),
     )
     if any(value not in (None, own) for value, own in exact):
