@@ -18,7 +18,7 @@ from local.stack import Settings, Stack
 from tests.stack import commands
 from tests.stack.browser.console.staff import Staff
 from tests.stack.browser.student import Student
-from tests.stack.browser.test_plans import PLAN, button, expect_strip, link
+from tests.stack.browser.test_plans import PLAN, expect_strip, link, use_card
 from tests.stack.browser.test_student_page import GOOD
 from tests.stack.conftest import Running
 from tests.stack.test_emails import outbox
@@ -123,9 +123,7 @@ def be_suspended_and_continue(months: Months, day: str, student: Student, staff:
     staff.rows().get_by_role("link").first.click()
     staff.expect_text("closed if installment 3 is not paid")
     link(student, "Pay $124.75 now").click()
-    student.choose("Card")
-    student.fill_card(GOOD)
-    button(student, "Pay $124.75").click()
+    use_card(student, GOOD, "Pay $124.75")
     expect_strip(student, "Paid", "Paid", "Paid", "Upcoming")
     student.expect_text("Next payment: $124.75 on")
     assert running.enrollment(months.token)["status"] == "ENROLLED"

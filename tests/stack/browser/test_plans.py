@@ -29,6 +29,13 @@ def expect_strip(student: Student, *states: str) -> None:
         expect(strip.nth(number)).to_contain_text(state)
 
 
+def use_card(student: Student, card: str, action: str) -> None:
+    """Choose a new card, enter it, and click the button with this name."""
+    student.choose("Card")
+    student.fill_card(card)
+    button(student, action).click()
+
+
 def expect_method(student: Student, name: str) -> None:
     """Expect the payment method of the plan that is shown. The event of its charge may come after the page."""
     path = f"/api/plans/{student.page.url.rpartition('/')[2]}"
@@ -95,20 +102,14 @@ def test_a_plan_is_agreed_to_paid_early_moved_to_another_card_and_paid_in_full(s
 
     link(student, "Pay the next payment early: $124.75").click()
     expect(student.page.get_by_role("radio", name="Stripe Checkout")).to_have_count(0)
-    student.choose("Card")
-    student.fill_card(THREE_D_SECURE)
-    button(student, "Pay $124.75").click()
+    use_card(student, THREE_D_SECURE, "Pay $124.75")
     confirm_with_bank(student)
     expect_strip(student, "Paid", "Paid", "Upcoming", "Upcoming")
     link(student, "Use another payment method").click()
-    student.choose("Card")
-    student.fill_card(THREE_D_SECURE)
-    button(student, "Use this payment method").click()
+    use_card(student, THREE_D_SECURE, "Use this payment method")
     confirm_with_bank(student)
     link(student, "Pay the rest: $249.50").click()
-    student.choose("Card")
-    student.fill_card(GOOD)
-    button(student, "Pay $249.50").click()
+    use_card(student, GOOD, "Pay $249.50")
     expect_strip(student, "Paid", "Paid", "Paid", "Paid")
     student.expect_text("Paid in full")
     link(student, "Statement").click()
@@ -140,9 +141,7 @@ def test_plans_are_begun_with_a_bank_account_and_a_saved_card_and_the_bank_confi
         ("Fail", "We are unable to authenticate your payment method"),
         ("Complete", "Payment of $124.75 for Data Professional received."),
     ):
-        student.choose("Card")
-        student.fill_card(THREE_D_SECURE)
-        button(student, "Pay $124.75").click()
+        use_card(student, THREE_D_SECURE, "Pay $124.75")
         student.page.get_by_role("button", name=f"{answer} authentication").click()
         student.expect_heading(PLAN)
         student.expect_text(text)
@@ -166,9 +165,7 @@ def test_plans_are_begun_with_a_bank_account_and_a_saved_card_and_the_bank_confi
         ("Complete", "Your payment method is saved."),
     ):
         student.expect_heading("Payment method for Full-Stack Developer")
-        student.choose("Card")
-        student.fill_card(THREE_D_SECURE)
-        button(student, "Use this payment method").click()
+        use_card(student, THREE_D_SECURE, "Use this payment method")
         student.page.get_by_role("button", name=f"{answer} authentication").click()
         student.expect_text(text)
     student.expect_heading("Payment plan: Full-Stack Developer")
