@@ -260,7 +260,7 @@ def test_a_window_may_be_walked_twice(tuition: Harness, student: Student) -> Non
 
 def test_windows_without_an_object_cost_no_call(tuition: Harness, student: Student) -> None:
     tuition.reconcile()
-    tuition.advance_time(6 * HOUR)
+    tuition.advance_time(6 * HOUR + 150)  # the middle of a window
     tuition.pay(open_purchase(tuition, student)["payment_intent_id"])
     lose_events(tuition)
     tuition.stripe_calls.clear()
