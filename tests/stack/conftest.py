@@ -84,6 +84,21 @@ class Running:
     def staff(self, path: str, **query: str) -> Any:
         return self.api("GET", f"/api/admin{path}", self.ready["admin_token"], params=query).json()
 
+    def client(self, service: str) -> Any:
+        assert self.stack.aws is not None
+        return self.stack.aws.client(service)
+
+    def resource(self, logical_id: str) -> str:
+        """Return the physical name, URL or ARN of a resource of the stack."""
+        assert self.stack.deployed is not None
+        return self.stack.deployed.resources[logical_id]
+
+    def messages(self, queue: str) -> int:
+        """Return how many messages a queue has, those in flight too."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        attributes = self.client("sqs").get_queue_attributes(QueueUrl=self.resource(queue), AttributeNames=names)
+        return sum(int(number) for number in attributes["Attributes"].values())
+
     def recorded_calls(self) -> CallLog:
         """Return the calls that functions have made so far."""
         assert self.stack.deployed is not None

@@ -6,7 +6,7 @@ from typing import Any
 from local.deploy import STACK
 from tests.stack.conftest import Running
 from tests.stack.test_emails import buy, outbox, until_sent
-from tests.stack.test_events import aws, make_replay, physical
+from tests.stack.test_events import make_replay
 from tests.stack.test_roles import invoke
 
 ALARM = f"{STACK}-StudentsCannotBuyAlarm"
@@ -51,8 +51,8 @@ def events_for_emails(running: Running) -> int:
 
 def test_the_events_for_emails_are_counted_while_their_rule_is_disabled(running: Running, token: str) -> None:
     """`EmailsStoppedAlarm` compares the count with what the rule queued. The emulated AWS does not evaluate it."""
-    events, rule = aws(running, "events"), physical(running, "EmailsToSend")
-    bus = physical(running, "EventBus")
+    events, rule = running.client("events"), running.resource("EmailsToSend")
+    bus = running.resource("EventBus")
     events.disable_rule(Name=rule, EventBusName=bus)
     assert events.describe_rule(Name=rule, EventBusName=bus)["State"] == "DISABLED"
     try:

@@ -10,8 +10,8 @@ import pytest
 from local import replay
 from tests.stack import commands
 from tests.stack.conftest import Running
+from tests.stack.queues import short_visibility
 from tests.stack.test_events import make_replay
-from tests.stack.test_fan_out import client, resource
 from tuition.core import payment as payment_rules
 from tuition.core import rollups
 from tuition.core.payment import Payment
@@ -19,13 +19,9 @@ from tuition.storage import mapping
 
 
 @pytest.fixture
-def short_visibility(running: Running) -> Iterator[None]:
-    """Let a message that failed be delivered again after a second."""
-    sqs, url = client(running, "sqs"), resource(running, "AnalyticsQueue")
-    before = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["VisibilityTimeout"])["Attributes"]
-    sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "1"})
-    yield
-    sqs.set_queue_attributes(QueueUrl=url, Attributes=before)
+def quick_redelivery(running: Running) -> Iterator[None]:
+    with short_visibility(running, "AnalyticsQueue", 1):
+        yield
 
 
 def entries(running: Running, payment_id: str) -> list[rollups.QueueEntry]:
@@ -37,19 +33,12 @@ def entries(running: Running, payment_id: str) -> list[rollups.QueueEntry]:
 
 
 def send(running: Running, group_id: str, deduplication_id: str, body: str) -> None:
-    client(running, "sqs").send_message(
-        QueueUrl=resource(running, "AnalyticsQueue"),
+    running.client("sqs").send_message(
+        QueueUrl=running.resource("AnalyticsQueue"),
         MessageGroupId=group_id,
         MessageDeduplicationId=deduplication_id,
         MessageBody=body,
     )
-
-
-def waiting(running: Running, queue: str) -> int:
-    names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
-    url = resource(running, queue)
-    attributes = client(running, "sqs").get_queue_attributes(QueueUrl=url, AttributeNames=list(names))["Attributes"]
-    return sum(int(number) for number in attributes.values())
 
 
 def settled(running: Running) -> int:
@@ -64,23 +53,23 @@ def paid(running: Running, token: str) -> dict[str, Any]:
     return dict(payment)
 
 
-@pytest.mark.usefixtures("short_visibility")
+@pytest.mark.usefixtures("quick_redelivery")
 def test_records_count_once_and_make_recount_finds_nothing_to_correct(running: Running, token: str) -> None:
     count_earlier_tests(running)
     before = settled(running)
     payment = paid(running, token)
     running.until_delivered()
     poison = f"poison-{payment['payment_id']}"
-    dead = waiting(running, "AnalyticsDeadLetters")
+    dead = running.messages("AnalyticsDeadLetters")
     messages = entries(running, payment["payment_id"])
     send(running, "poison", poison, "{")
     for repetition in range(2):
         for entry in reversed(messages):
             send(running, entry.group_id, f"{entry.deduplication_id}-{repetition}", json.dumps(entry.body))
     running.until(lambda: settled(running) == before + payment["amount"], "the payment's figures")
-    running.until(lambda: waiting(running, "AnalyticsQueue") == 0, "the end of the queue")
+    running.until(lambda: running.messages("AnalyticsQueue") == 0, "the end of the queue")
     assert settled(running) == before + payment["amount"], "a repeated record adds nothing"
-    assert waiting(running, "AnalyticsDeadLetters") == dead + 1, "the poison record is kept"
+    assert running.messages("AnalyticsDeadLetters") == dead + 1, "the poison record is kept"
     result = commands.run(running, "recount", process=True)
     assert result.returncode == 0, result.stdout + result.stderr
     report = running.staff("/analytics")["recount"]
@@ -110,8 +99,8 @@ def totals(running: Running) -> dict[str, int]:
 
 def stored_payments(running: Running) -> dict[str, Payment]:
     """Return all payments of the table by id."""
-    table = resource(running, "PaymentsTable")
-    pages = client(running, "dynamodb").get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
+    table = running.resource("PaymentsTable")
+    pages = running.client("dynamodb").get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
     payments = (mapping.payment_from_raw(item) for page in pages for item in page["Items"])
     return {payment.payment_id: payment for payment in payments}
 
@@ -141,7 +130,7 @@ def lag_s(running: Running, expected: dict[str, int]) -> float:
 
 def roll_up_items(running: Running) -> list[str]:
     """Return each roll-up and each counted contribution, with its version."""
-    pages = client(running, "dynamodb").get_paginator("scan").paginate(TableName=resource(running, "AnalyticsTable"))
+    pages = running.client("dynamodb").get_paginator("scan").paginate(TableName=running.resource("AnalyticsTable"))
     items = [item for page in pages for item in page["Items"]]
     return sorted(json.dumps(item, sort_keys=True) for item in items if "figures" in item)
 
@@ -149,7 +138,7 @@ def roll_up_items(running: Running) -> list[str]:
 def is_published(running: Running) -> bool:
     """Return whether the reader of the stream has delivered every audit record so far to `publish`."""
     (reader,) = [one for one in running.stack.stream_readers if one._name == "PublishedRecords"]
-    streams = client(running, "dynamodbstreams")
+    streams = running.client("dynamodbstreams")
     stream = streams.describe_stream(StreamArn=reader._arn)["StreamDescription"]
     position = {"ShardIteratorType": "TRIM_HORIZON"}
     if reader._last is not None:
@@ -165,7 +154,7 @@ def until_counted(running: Running) -> None:
     The webhook writes the records, and `publish` puts them into the queue.
     """
     running.until_delivered()
-    running.until(lambda: is_published(running) and waiting(running, "AnalyticsQueue") == 0, "the end of the queue")
+    running.until(lambda: is_published(running) and running.messages("AnalyticsQueue") == 0, "the end of the queue")
 
 
 def count_earlier_tests(running: Running) -> None:

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from local.build import ROOT
 from local.running import running_file
 from tests.stack.conftest import Running
-from tests.stack.test_events import aws, buy, physical
+from tests.stack.test_events import buy
 from tuition.core import archive as core
 from tuition.core import audit
 
@@ -24,7 +24,7 @@ WITHIN_S = 60
 
 def objects(running: Running, folder: str, since: datetime) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """Yield the name and the lines of each object that was written since a moment."""
-    s3, bucket = aws(running, "s3"), physical(running, "ArchiveBucket")
+    s3, bucket = running.client("s3"), running.resource("ArchiveBucket")
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{folder}/"):
         for one in page.get("Contents", []):
             if one["LastModified"] >= since - timedelta(seconds=1):
@@ -46,7 +46,7 @@ def has_record_of(payment_id: str, lines: list[dict[str, Any]]) -> bool:
 def is_archived(running: Running, payment_id: str, since: datetime) -> bool:
     """Whether the archive has every record that the table has of a payment."""
     query = {"KeyConditionExpression": "subject = :s", "ExpressionAttributeValues": {":s": {"S": payment_id}}}
-    table, dynamodb = physical(running, "AuditTable"), aws(running, "dynamodb")
+    table, dynamodb = running.resource("AuditTable"), running.client("dynamodb")
     stored = dynamodb.query(TableName=table, ConsistentRead=True, **query)["Items"]
     return {int(item["seq"]["N"]) for item in stored} == set(of_payment(running, payment_id, since))
 
@@ -110,7 +110,7 @@ def test_make_check_archive_compares_a_day_with_the_archive(running: Running, to
 
 
 def _assert_locked_for_a_day(running: Running, object_key: str, since: datetime) -> None:
-    s3, bucket = aws(running, "s3"), physical(running, "ArchiveBucket")
+    s3, bucket = running.client("s3"), running.resource("ArchiveBucket")
     head = s3.head_object(Bucket=bucket, Key=object_key)
     assert head["ObjectLockMode"] == "GOVERNANCE"
     in_seconds = since.replace(microsecond=0)  # as S3 keeps the end of a lock

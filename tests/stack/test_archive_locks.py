@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from local import archive_locks as command
 from local.running import running_file
 from tests.stack.conftest import Running
-from tests.stack.test_events import aws, buy, physical
+from tests.stack.test_events import buy
 from tuition.core import archive
 from tuition.outbox.archive_locks import RELEASED
 
@@ -27,7 +27,7 @@ def old_objects(running: Running, token: str) -> Iterator[dict[str, str]]:
 
     They are of a payment that exists, of one that is missing without a record of its deletion, and of no payment.
     """
-    s3, bucket = aws(running, "s3"), physical(running, "ArchiveBucket")
+    s3, bucket = running.client("s3"), running.resource("ArchiveBucket")
     payment_id = buy(running, token)
     versions = {}
     objects = {f"records/{OLD}-user.jsonl.gz": archive.content([{"subject": "a-user", "seq": 1}])}
@@ -51,7 +51,7 @@ def old_objects(running: Running, token: str) -> Iterator[dict[str, str]]:
 def test_the_command_extends_the_locks_of_payments_that_were_not_deleted_and_releases_the_others(
     running: Running, old_objects: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    s3, bucket = aws(running, "s3"), physical(running, "ArchiveBucket")
+    s3, bucket = running.client("s3"), running.resource("ArchiveBucket")
     port = ["--api-port", running.ready["api"].rpartition(":")[2]]
     with running_file(running.ready):
         assert command.main(port) == 0
@@ -73,13 +73,13 @@ def test_the_function_cannot_shorten_a_lock_or_delete_or_put_an_object(
     running: Running, old_objects: dict[str, str]
 ) -> None:
     """S3 decides by the role of the function, as in production."""
-    iam: Any = aws(running, "iam")
-    role = physical(running, "ArchiveLocksFunctionRole")
+    iam: Any = running.client("iam")
+    role = running.resource("ArchiveLocksFunctionRole")
     names = iam.list_role_policies(RoleName=role)["PolicyNames"]
     policies = json.dumps([iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in names])
     for action in ('s3:PutObject"', "DeleteObject", "BypassGovernanceRetention", "s3:*"):
         assert action not in policies
-    s3, bucket = aws(running, "s3"), physical(running, "ArchiveBucket")
+    s3, bucket = running.client("s3"), running.resource("ArchiveBucket")
     key, version = next(iter(old_objects.items()))
     where = {"Bucket": bucket, "Key": key, "VersionId": version}
     later = datetime.now(UTC) + timedelta(hours=2)

@@ -18,7 +18,7 @@ from local.running import running_file
 from tests.archive_copies import pack, rehash, unpack
 from tests.stack.conftest import Running
 from tests.stack.test_archive import objects, of_payment
-from tests.stack.test_events import aws, buy, physical
+from tests.stack.test_events import buy
 from tuition import clock, metrics
 from tuition.outbox import digest
 from tuition.settings import settings
@@ -87,11 +87,11 @@ def _remove_what_the_next_digest_lists(folder: Path, archived: set[str]) -> None
 
 def _sign_this_hour(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sign the hour in progress with a key of its own: only the role of the function may use the key of the stack."""
-    kms, s3 = aws(running, "kms"), aws(running, "s3")
+    kms, s3 = running.client("kms"), running.client("s3")
     key = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
     environment: dict[str, Any] = {
-        "ARCHIVE_BUCKET": physical(running, "ArchiveBucket"),
-        "DIGEST_BUCKET": physical(running, "DigestBucket"),
+        "ARCHIVE_BUCKET": running.resource("ArchiveBucket"),
+        "DIGEST_BUCKET": running.resource("DigestBucket"),
         "DIGEST_KEY": key,
     }
     for name, value in environment.items():

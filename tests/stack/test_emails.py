@@ -14,8 +14,8 @@ from local import replay
 from local.build import ROOT
 from local.stack import STAFF
 from tests.stack.conftest import WAIT_S, Running
-from tests.stack.test_events import aws, make_replay, physical
-from tests.stack.test_fan_out import resource
+from tests.stack.queues import short_visibility
+from tests.stack.test_events import make_replay
 from tests.stack.test_roles import invoke
 from tuition.core.emails import EVENT_TYPES
 from tuition.core.published_events import of_record
@@ -183,19 +183,9 @@ class SilentSes:
 
 
 @pytest.fixture
-def short_visibility(running: Running) -> Iterator[None]:
-    """Let a message whose consumer died be delivered again after some seconds."""
-    sqs, url = aws(running, "sqs"), resource(running, "EmailQueue")
-    before = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["VisibilityTimeout"])["Attributes"]
-    sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": str(VISIBILITY_S)})
-    yield
-    sqs.set_queue_attributes(QueueUrl=url, Attributes=before)
-
-
-@pytest.fixture
 def silent_ses(running: Running) -> Iterator[tuple[SilentSes, Callable[[], None]]]:
     """Put a server in the place of SES, and give the function little time. Yields it, and what restores both."""
-    functions, name, silent = aws(running, "lambda"), physical(running, "EmailsFunction"), SilentSes()
+    functions, name, silent = running.client("lambda"), running.resource("EmailsFunction"), SilentSes()
     before = functions.get_function_configuration(FunctionName=name)
     variables = before["Environment"]["Variables"]
 
@@ -204,29 +194,23 @@ def silent_ses(running: Running) -> Iterator[tuple[SilentSes, Callable[[], None]
         functions.update_function_configuration(FunctionName=name, Timeout=before["Timeout"], Environment=environment)
 
     changed = {"Variables": {**variables, "AWS_ENDPOINT_URL_SESV2": silent.url}}
-    functions.update_function_configuration(FunctionName=name, Timeout=FUNCTION_TIMEOUT_S, Environment=changed)
-    try:
-        yield silent, restore
-    finally:
-        restore()
-        silent.server.shutdown()
-
-
-def messages(running: Running, queue: str) -> int:
-    """Return how many messages a queue has, those in flight too."""
-    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-    attributes = aws(running, "sqs").get_queue_attributes(QueueUrl=resource(running, queue), AttributeNames=names)
-    return sum(int(number) for number in attributes["Attributes"].values())
+    with short_visibility(running, "EmailQueue", VISIBILITY_S):
+        functions.update_function_configuration(FunctionName=name, Timeout=FUNCTION_TIMEOUT_S, Environment=changed)
+        try:
+            yield silent, restore
+        finally:
+            restore()
+            silent.server.shutdown()
 
 
 def until_delivered(running: Running) -> None:
     """Wait until the queue is empty for longer than an event is on its way to it."""
 
     def is_quiet() -> bool:
-        if messages(running, "EmailQueue"):
+        if running.messages("EmailQueue"):
             return False
         time.sleep(QUIET_S)
-        return messages(running, "EmailQueue") == 0
+        return running.messages("EmailQueue") == 0
 
     running.until(is_quiet, "an empty queue of emails")
 
@@ -236,8 +220,8 @@ def age_claim(running: Running, payment_id: str) -> None:
     (item,) = effects(running, payment_id)
     key = {name: item[name] for name in ("consumer_subject", "sort_key")}
     at = {"S": time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(time.time() - CLAIM_S - 1))}
-    aws(running, "dynamodb").update_item(
-        TableName=resource(running, "EffectsTable"),
+    running.client("dynamodb").update_item(
+        TableName=running.resource("EffectsTable"),
         Key=key,
         UpdateExpression="SET #at = :at",
         ConditionExpression="#state = :claimed",
@@ -246,13 +230,12 @@ def age_claim(running: Running, payment_id: str) -> None:
     )
 
 
-@pytest.mark.usefixtures("short_visibility")
 def test_a_consumer_killed_while_ses_takes_the_email_is_counted_and_sends_nothing_twice(
     running: Running, token: str, sub: str, silent_ses: tuple[SilentSes, Callable[[], None]]
 ) -> None:
     """SES may or may not have sent the email when its caller dies. The message must leave the queue all the same."""
     silent, restore = silent_ses
-    counted, dead = unsent(running), messages(running, "EmailDeadLetters")
+    counted, dead = unsent(running), running.messages("EmailDeadLetters")
     payment = running.create(token).json()
     silent.payment_id = payment["payment_id"]
     running.pay(payment["payment_intent_id"])
@@ -261,12 +244,12 @@ def test_a_consumer_killed_while_ses_takes_the_email_is_counted_and_sends_nothin
     assert silent.hung_up.wait(WAIT_S), "the function was not killed"
     restore()
     assert [item["state"]["S"] for item in effects(running, silent.payment_id)] == ["claimed"]
-    assert messages(running, "EmailQueue") > 0, "the message of the dead consumer is lost"
+    assert running.messages("EmailQueue") > 0, "the message of the dead consumer is lost"
     age_claim(running, silent.payment_id)
     running.until(lambda: effects(running, silent.payment_id)[0]["state"]["S"] == "unsent", "the claim is reported")
     running.until(lambda: unsent(running) == counted + 1, "the metric of the alarm")
-    running.until(lambda: messages(running, "EmailQueue") == 0, "the message leaves the queue")
-    assert messages(running, "EmailDeadLetters") == dead
+    running.until(lambda: running.messages("EmailQueue") == 0, "the message leaves the queue")
+    assert running.messages("EmailDeadLetters") == dead
     assert outbox(running, to=address(sub)) == []
     path, order = f"/api/admin/payments/{silent.payment_id}/emails", {"kind": "purchase_confirmed"}
     assert running.api("POST", path, running.ready["admin_token"], json=order).status_code == 202
@@ -350,7 +333,7 @@ def test_each_email_is_sent_once_under_duplicates_redelivered_batches_and_a_repl
     batch = {"Records": [{"messageId": f"m-{number}", "body": body} for number, body in enumerate(bodies * 2)]}
     assert invoke(running, "EmailsFunction", batch) == {"batchItemFailures": []}
     for body in bodies:
-        aws(running, "sqs").send_message(QueueUrl=resource(running, "EmailQueue"), MessageBody=body)
+        running.client("sqs").send_message(QueueUrl=running.resource("EmailQueue"), MessageBody=body)
     make_replay(running, "--rate", str(replay.MAX_RATE))
     until_delivered(running)
     assert sent() == Counter(dict.fromkeys(expected, 1))

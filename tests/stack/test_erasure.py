@@ -15,8 +15,6 @@ from tests.stack import commands, left_behind
 from tests.stack.conftest import Running
 from tests.stack.test_checkout import create_code, create_session
 from tests.stack.test_emails import outbox
-from tests.stack.test_events import aws
-from tests.stack.test_fan_out import resource
 from tests.stack.test_roles import invoke
 from tuition.core import archive, timestamps
 
@@ -143,13 +141,13 @@ def erase(running: Running, life: Life) -> None:
     response = running.api("DELETE", "/api/me", life.token)
     assert response.status_code == 202, response.text
     assert invoke(running, "EraseFunction", {})
-    table, key = resource(running, "CustomersTable"), {"user_id": {"S": life.sub}}
-    stored = aws(running, "dynamodb").get_item(TableName=table, Key=key)["Item"]
+    table, key = running.resource("CustomersTable"), {"user_id": {"S": life.sub}}
+    stored = running.client("dynamodb").get_item(TableName=table, Key=key)["Item"]
     erasure = json.loads(stored["erasure"]["S"])
     for name in ("requested_at", "due_at", "sign_in_ended_at"):
         erasure[name] = timestamps.iso(timestamps.epoch(erasure[name]) - WAITED_S)
     stored["erasure"] = {"S": json.dumps(erasure)}
-    aws(running, "dynamodb").put_item(TableName=table, Item=stored)
+    running.client("dynamodb").put_item(TableName=table, Item=stored)
     running.until(lambda: invoke(running, "EraseFunction", {}) and is_erased(running, life), "the erasure")
 
 
@@ -161,22 +159,22 @@ def is_erased(running: Running, life: Life) -> bool:
 def places(running: Running, life: Life) -> Iterator[tuple[str, str]]:
     """Yield everything that the stack keeps: the place, and the content as text."""
     for logical in NAMES:
-        for item in left_behind.items(running.stack, resource(running, logical)):
+        for item in left_behind.items(running.stack, running.resource(logical)):
             yield logical, json.dumps(item, ensure_ascii=False)
     for logical in left_behind.BUCKETS:
-        for key, body in versions(running, resource(running, logical), life.versions):
+        for key, body in versions(running, running.resource(logical), life.versions):
             yield f"{logical}/{key}", key + text_of(body)
     for line in running.log_lines():
         yield "a log", line
     for logical in DEAD_LETTERS:
-        queue = {"QueueUrl": resource(running, logical), "MaxNumberOfMessages": 10, "VisibilityTimeout": 0}
-        for message in aws(running, "sqs").receive_message(**queue).get("Messages", ()):
+        queue = {"QueueUrl": running.resource(logical), "MaxNumberOfMessages": 10, "VisibilityTimeout": 0}
+        for message in running.client("sqs").receive_message(**queue).get("Messages", ()):
             yield logical, message["Body"]
 
 
 def versions(running: Running, bucket: str, bodies: dict[tuple[str, ...], bytes]) -> Iterator[tuple[str, bytes]]:
     """Yield every version of every object of a bucket. `bodies` has those of the versions that were read before."""
-    s3 = aws(running, "s3")
+    s3 = running.client("s3")
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
         for one in page.get("Versions", ()):
             identity = (bucket, one["Key"], one["VersionId"], one["ETag"])
@@ -193,14 +191,7 @@ def text_of(body: bytes) -> str:
 
 
 def until_queues_are_empty(running: Running) -> None:
-    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-
-    def are_empty() -> bool:
-        urls = [resource(running, logical) for logical in QUEUES]
-        answers = [aws(running, "sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names) for url in urls]
-        return all(answer["Attributes"][name] == "0" for answer in answers for name in names)
-
-    running.until(are_empty, "empty queues")
+    running.until(lambda: not any(running.messages(queue) for queue in QUEUES), "empty queues")
 
 
 def left_of(running: Running, life: Life) -> set[str]:
@@ -229,17 +220,17 @@ def test_an_erased_person_s_data_are_nowhere_on_the_stack_also_after_a_restore(r
     life = live(running, sub)
     lost_place = {"PaymentsTable", "CustomersTable", "StripeObjectsTable", "NotesTable"}
     assert left_of(running, life) >= lost_place, "the search finds what is there"
-    table, key = resource(running, "CustomersTable"), {"user_id": {"S": sub}}
-    pointers, pointer = resource(running, "StripeObjectsTable"), {"stripe_id": {"S": life.customer}}
-    backup = aws(running, "dynamodb").get_item(TableName=table, Key=key)["Item"]
-    pointer_backup = aws(running, "dynamodb").get_item(TableName=pointers, Key=pointer)["Item"]
+    table, key = running.resource("CustomersTable"), {"user_id": {"S": sub}}
+    pointers, pointer = running.resource("StripeObjectsTable"), {"stripe_id": {"S": life.customer}}
+    backup = running.client("dynamodb").get_item(TableName=table, Key=key)["Item"]
+    pointer_backup = running.client("dynamodb").get_item(TableName=pointers, Key=pointer)["Item"]
     erase(running, life)
     assert left_of(running, life) == set()
     emails = len(outbox(running, to=life.email))
     assert_stripe_has_deleted(running, life)
 
-    aws(running, "dynamodb").put_item(TableName=table, Item=backup)
-    aws(running, "dynamodb").put_item(TableName=pointers, Item=pointer_backup)
+    running.client("dynamodb").put_item(TableName=table, Item=backup)
+    running.client("dynamodb").put_item(TableName=pointers, Item=pointer_backup)
     assert left_of(running, life) == {"CustomersTable", "StripeObjectsTable"}
     command = commands.run(running, "erase_again")
     assert command.returncode == 0, command.stdout + command.stderr

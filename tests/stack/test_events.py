@@ -26,22 +26,12 @@ RULE = "events-probe"
 CONSUMER = "events-consumer"
 
 
-def aws(running: Running, service: str) -> Any:
-    assert running.stack.aws is not None
-    return running.stack.aws.client(service)
-
-
-def physical(running: Running, name: str) -> str:
-    assert running.stack.deployed is not None
-    return running.stack.deployed.resources[name]
-
-
 class Probe:
     """A queue that gets every event from the bus."""
 
     def __init__(self, running: Running) -> None:
-        self._sqs, self._events = aws(running, "sqs"), aws(running, "events")
-        self._bus = physical(running, "EventBus")
+        self._sqs, self._events = running.client("sqs"), running.client("events")
+        self._bus = running.resource("EventBus")
         self._url = self._sqs.create_queue(QueueName=RULE)["QueueUrl"]
         attributes = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=["QueueArn"])["Attributes"]
         self._events.put_rule(Name=RULE, EventBusName=self._bus, EventPattern=json.dumps({"source": ["tuition"]}))
@@ -93,7 +83,7 @@ def make_replay(running: Running, *arguments: str, process: bool = True) -> str:
 
 def failed_records(running: Running) -> list[str]:
     """Return the records that the publishing reader has kept in S3."""
-    s3, bucket = aws(running, "s3"), physical(running, "FailedRecordsBucket")
+    s3, bucket = running.client("s3"), running.resource("FailedRecordsBucket")
     listed = s3.list_objects_v2(Bucket=bucket, Prefix="aws/lambda/PublishedRecords/").get("Contents", [])
     return [s3.get_object(Bucket=bucket, Key=one["Key"])["Body"].read().decode() for one in listed]
 
@@ -138,7 +128,7 @@ def test_a_replay_sends_the_same_events_again(running: Running, token: str, prob
 def test_a_poison_record_holds_up_no_other_and_is_published_after_the_mend(
     running: Running, token: str, probe: Probe
 ) -> None:
-    dynamodb, table = aws(running, "dynamodb"), physical(running, "AuditTable")
+    dynamodb, table = running.client("dynamodb"), running.resource("AuditTable")
     query = {"KeyConditionExpression": "subject = :s", "ExpressionAttributeValues": {":s": {"S": buy(running, token)}}}
     trail = dynamodb.query(TableName=table, ConsistentRead=True, Limit=1, **query)["Items"]
     key = {"subject": {"S": "pay_poison"}, "sort_key": {"S": "2026-11-23T18:00:00.000Z#evt_poison"}}
@@ -161,7 +151,7 @@ def test_events_of_a_function_that_is_killed_at_each_try_are_not_lost(
     running: Running, token: str, probe: Probe
 ) -> None:
     """Later tries or a replay publish them. The test above shows that S3 has the records that fail in every try."""
-    functions, name = aws(running, "lambda"), physical(running, "PublishFunction")
+    functions, name = running.client("lambda"), running.resource("PublishFunction")
     functions.update_function_configuration(FunctionName=name, Handler="missing.handler")
     try:
         payment_id = buy(running, token)
@@ -181,9 +171,9 @@ def test_a_consumer_is_one_file_and_one_rule(running: Running, token: str, tmp_p
     (folder / "settled.py").write_text(joining.consumer_file(), encoding="utf-8")
     content, object_key = change_set.archive(folder), "consumer.zip"
     template = joining.consumer_template({"Bucket": deploy.BUCKET, "Key": object_key})
-    s3, cloudformation = aws(running, "s3"), aws(running, "cloudformation")
+    s3, cloudformation = running.client("s3"), running.client("cloudformation")
     s3.put_object(Bucket=deploy.BUCKET, Key=object_key, Body=content)
-    values = {"EventBusName": physical(running, "EventBus"), "AlarmTopicArn": "arn:aws:sns:us-east-1:000000000000:x"}
+    values = {"EventBusName": running.resource("EventBus"), "AlarmTopicArn": "arn:aws:sns:us-east-1:000000000000:x"}
     parameters = [{"ParameterKey": name, "ParameterValue": value} for name, value in values.items()]
     cloudformation.create_stack(
         StackName=CONSUMER,
@@ -250,7 +240,7 @@ def outside() -> Iterator[Outside]:
 def test_systems_outside_aws_get_their_events_with_their_key(running: Running, token: str, outside: Outside) -> None:
     """The emulated CloudFormation has no API destinations. So the template's resources are made by API here."""
     resources = joining.outside_template()["Resources"]
-    events, bus = aws(running, "events"), physical(running, "EventBus")
+    events, bus = running.client("events"), running.resource("EventBus")
     undo_steps: list[Callable[[], Any]] = []
     try:
         for name in ("Curriculum", "Accounting"):

@@ -7,36 +7,26 @@ from typing import Any
 from tests.stack.conftest import Running
 
 
-def client(running: Running, service: str) -> Any:
-    assert running.stack.aws is not None
-    return running.stack.aws.client(service)
-
-
-def resource(running: Running, logical_id: str) -> str:
-    assert running.stack.deployed is not None
-    return running.stack.deployed.resources[logical_id]
-
-
 def put_task(running: Running, name: str, task: str) -> None:
     item = {"name": {"S": name}, "task": {"S": task}}
-    client(running, "dynamodb").put_item(TableName=resource(running, "CursorsTable"), Item=item)
+    running.client("dynamodb").put_item(TableName=running.resource("CursorsTable"), Item=item)
 
 
 def send(running: Running, name: str) -> None:
-    client(running, "sqs").send_message(QueueUrl=resource(running, "ReconcileQueue"), MessageBody=name)
+    running.client("sqs").send_message(QueueUrl=running.resource("ReconcileQueue"), MessageBody=name)
 
 
 def report(running: Running, name: str) -> Any:
     key = {"name": {"S": name}}
-    item = client(running, "dynamodb").get_item(TableName=resource(running, "CursorsTable"), Key=key)["Item"]
+    item = running.client("dynamodb").get_item(TableName=running.resource("CursorsTable"), Key=key)["Item"]
     return json.loads(item["report"]["S"]) if "report" in item else None
 
 
 def counts(running: Running) -> tuple[int, int]:
     """Return how many messages wait, and how many are hidden because a worker received them and did not finish."""
     names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
-    url = resource(running, "ReconcileQueue")
-    attributes = client(running, "sqs").get_queue_attributes(QueueUrl=url, AttributeNames=list(names))["Attributes"]
+    url = running.resource("ReconcileQueue")
+    attributes = running.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=list(names))["Attributes"]
     return int(attributes[names[0]]), int(attributes[names[1]])
 
 
@@ -74,4 +64,4 @@ def test_a_task_that_a_worker_could_not_finish_stays_in_the_queue(running: Runni
     running.until(lambda: counts(running) == (0, 1), "the hidden message")
     time.sleep(2)
     assert counts(running) == (0, 1)
-    client(running, "sqs").purge_queue(QueueUrl=resource(running, "ReconcileQueue"))
+    running.client("sqs").purge_queue(QueueUrl=running.resource("ReconcileQueue"))

@@ -13,7 +13,6 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from tests.stack.conftest import Running
-from tests.stack.test_fan_out import client, resource
 from tuition.core import rollups, timestamps
 from tuition.core.facts import Balance, Charge, Dispute, Facts, Refund, Settled
 from tuition.core.money import Money
@@ -33,7 +32,7 @@ class BulkFigures:
     """A context manager with the roll-ups of `count` payments, spread over the days of this year (UTC) until today."""
 
     def __init__(self, running: Running, count: int) -> None:
-        self.client, self.table = client(running, "dynamodb"), resource(running, "AnalyticsTable")
+        self.client, self.table = running.client("dynamodb"), running.resource("AnalyticsTable")
         now = int(time.time())
         self.year = timestamps.iso(now)[:4]
         first = int(timestamps.epoch(f"{self.year}-01-01T00:00:00Z"))

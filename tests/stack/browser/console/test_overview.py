@@ -17,7 +17,6 @@ from tests.stack.browser.console.bulk_figures import BulkFigures
 from tests.stack.browser.console.staff import Staff
 from tests.stack.conftest import Running
 from tests.stack.test_analytics import until_counted
-from tests.stack.test_fan_out import client, resource
 from tests.stack.test_roles import invoke
 from tuition.storage import keys
 from tuition.storage.cursors import RECOUNT
@@ -43,7 +42,7 @@ def store_recount(running: Running, differences: list[dict[str, Any]], missing: 
     """Store the report of a recount that was not equal."""
     report = {"at": "2026-11-24T05:00:00.000Z", "equal": False, "missing": missing, "differences": differences}
     item = {**keys.cursor_key(RECOUNT), "report": {"S": json.dumps(report)}}
-    client(running, "dynamodb").put_item(TableName=resource(running, "CursorsTable"), Item=item)
+    running.client("dynamodb").put_item(TableName=running.resource("CursorsTable"), Item=item)
 
 
 @pytest.fixture(scope="module")
