@@ -76,7 +76,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "StripeSecret": {"GetSecretValue"},
     },
     "PlansFunction": LEDGER | CREATE | {"PlansTable/index/by_user": {"Query"}},
-    "RequestRefundFunction": LEDGER,
+    "RequestRefundFunction": LEDGER | {"CustomersTable": {"BatchGetItem", "UpdateItem"}},
     "MeFunction": LEDGER
     | {
         "PlansTable/index/by_user": {"Query"},

@@ -217,6 +217,7 @@ UNUSED |= {
         "Query",
     ): "only after a restore: `tests/tables/test_plan_checks.py`",
     ("ReconcileWorkerFunction", "CustomersTable", "BatchGetItem"): COLLECTED,
+    ("RequestRefundFunction", "CustomersTable", "BatchGetItem"): RESTORE,
 }
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.harness import Harness, Student
 from tests.plan_calls import FIRST, begin, call, offer_plans, pay, read, set_up, started
 from tuition.core import plan_checks, timestamps
-from tuition.core.errors import Conflicted
+from tuition.core.errors import Conflicted, PaymentInProgress
 from tuition.intake import walk
 from tuition.outbox import archive
 from tuition.payments import collection
@@ -287,6 +287,55 @@ def test_the_open_payment_that_a_restore_has_lost_is_closed_before_another_is_ch
     assert charges(tuition, of_plan) == [("2026-04-10", "succeeded")]
     refused = tuition.pay(lost["payment_intent_id"], may_be_refused=True)
     assert refused["error"]["code"] == "payment_intent_unexpected_state"
+
+
+def lose(w: Harness, opened: dict[str, Any]) -> None:
+    """Take a payment out of the tables, as a restore does."""
+    w.tables.delete_item(TableName="payments", Key={"payment_id": {"S": opened["payment_id"]}})
+
+
+def test_staff_charge_no_second_time_what_a_restore_has_lost(tuition: Harness, student: Student) -> None:
+    of_plan = announced(tuition, student)
+    steps(tuition, student, of_plan, *["insufficient_funds"] * 2)
+    lost = pay(tuition, student, of_plan["plan_id"]).body
+    pass_days(tuition, 1)
+    lose(tuition, lost)
+    ordered = collection.charge_now(of_plan["plan_id"], walk.stripe_now(), "staff-1")
+    assert ordered.attempt.payment_id != lost["payment_id"]
+    refused = tuition.pay(lost["payment_intent_id"], may_be_refused=True)
+    assert refused["error"]["code"] == "payment_intent_unexpected_state"
+
+
+def test_a_lost_payment_is_closed_by_the_next_run_if_stripe_was_down_at_the_first(
+    tuition: Harness, student: Student
+) -> None:
+    of_plan = announced(tuition, student)
+    lost = pay(tuition, student, of_plan["plan_id"]).body
+    lose(tuition, lost)
+    tuition.at_stripe("POST", "/_sim/calls", match="GET /v1/payment_intents", times=9, fail="before")
+    tuition.advance_time(DAY)
+    assert len(tuition.collect()["failed"]) == 1
+    tuition.at_stripe("DELETE", "/_sim/calls")
+    tuition.collect()
+    assert charges(tuition, of_plan) == [("2026-04-10", "succeeded")]
+    refused = tuition.pay(lost["payment_intent_id"], may_be_refused=True)
+    assert refused["error"]["code"] == "payment_intent_unexpected_state"
+
+
+def test_a_lost_payment_that_a_bank_is_processing_keeps_its_plan_from_being_charged(
+    tuition: Harness, student: Student
+) -> None:
+    of_plan = announced(tuition, student)
+    lost = pay(tuition, student, of_plan["plan_id"]).body
+    tuition.pay(lost["payment_intent_id"], method="pm_usBankAccount_success")
+    tuition.deliver_all()
+    lose(tuition, lost)
+    for _ in range(2):
+        with pytest.raises(PaymentInProgress):
+            collection.collect(of_plan["plan_id"], walk.stripe_now(), charging=True)
+    pass_days(tuition, 20)
+    assert charges(tuition, of_plan) == [("2026-04-09", "succeeded")]
+    assert read(tuition, student, of_plan["plan_id"])["schedule"][1]["state"] == "paid"
 
 
 def test_a_worker_collects_the_plans_of_a_task(tuition: Harness, student: Student) -> None:

@@ -158,6 +158,7 @@ def test_a_plan_whose_open_payment_a_restore_has_lost_is_read_and_ended(
     assert read(tuition, student, opened["plan_id"])["status"] == read_as
     ended = cancel(tuition, student, opened["plan_id"])
     assert (ended.status, ended.body["status"]) == (200, ended_as), ended
+    assert payable_ids(tuition, student) == []
 
 
 def test_an_installment_that_a_restore_has_lost_is_closed_before_its_student_pays_another(

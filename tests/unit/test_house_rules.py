@@ -184,7 +184,7 @@ CREATE = CLOSE | {"stripe", "requests"}
 CREATE |= {"storage.limits"} | {
     f"payments.{name}" for name in ("checkout", "customers", "opening", "own_plans", "plan_payments", "promotion_codes")
 }
-CREATE |= {f"payments.{name}" for name in ("purchase_blocks", "recovery", "switches")}
+CREATE |= {f"payments.{name}" for name in ("purchase_blocks", "recovery", "restored_plans", "switches")}
 CREATE |= {"storage.switches"}
 
 RECONCILE = APPLY | {
@@ -203,7 +203,7 @@ RECONCILE |= {
     "payments.opening",
     "payments.own_plans",
 }
-RECONCILE |= {"payments.plan_payments", "payments.promotion_codes"}
+RECONCILE |= {f"payments.{name}" for name in ("plan_payments", "promotion_codes", "restored_plans")}
 RECONCILE |= {"intake.fan_out", "intake.task_queue", "intake.reconcile", "intake.walk"}
 AUDIT = {"intake.books", "intake.walk", "storage.cursors", "storage.tasks", "views.switches", "views.standings"}
 
@@ -269,7 +269,7 @@ INIT_LOADS: dict[str, set[str]] = {
     "release_check": APPLY | {"intake.release_check"},
     "request_refund": CLOSE - {"stripe_gateway.rebuild"}
     | {f"payments.{name}" for name in ("cancellation", "opening", "own_plans", "plan_endings", "promotion_codes")}
-    | {"payments.refunds", "storage.limits", "views.payment_json", "views.plan_json"},
+    | {"payments.refunds", "payments.restored_plans", "storage.limits", "views.payment_json", "views.plan_json"},
     "staff_groups": set(),
     "tracks": {"payments.offers", "views.offers"},
     "webhook": APPLY,

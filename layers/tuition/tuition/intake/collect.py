@@ -15,7 +15,7 @@ from tuition.intake import fan_out, walk
 from tuition.intake.fan_out import Chunks, Work
 from tuition.intake.walk import OutOfTime, Run
 from tuition.log import logger
-from tuition.payments import collection
+from tuition.payments import collection, restored_plans
 from tuition.storage import cursors, ledger, queries, switches
 from tuition.storage.tasks import Task
 from tuition.stripe_gateway import client as stripe_client
@@ -65,7 +65,7 @@ def recompute(remaining: Callable[[], float], after: str | None = None) -> dict[
         for position, plan_id in _every_plan(after):
             with current.step(plan_id):
                 before = ledger.load_plan(plan_id)
-                if ledger.recompute_plan(plan_id, before) is not before:
+                if restored_plans.compared(plan_id, before) is not before:
                     changed.append(plan_id)
                 current.checked += 1
             after = position

@@ -27,7 +27,7 @@ from tuition.core.plan_facts import Answer, PlanFacts, Try
 from tuition.core.plan_steps import Step
 from tuition.core.published_events import ANNOUNCED_CARD_EXPIRES
 from tuition.log import logger
-from tuition.payments import plan_payments, refunds
+from tuition.payments import plan_payments, refunds, restored_plans
 from tuition.storage import ledger, switches
 from tuition.storage.ledger import PlanChange
 from tuition.stripe_gateway import client as stripe_client
@@ -59,13 +59,13 @@ def collect(plan_id: str, now: int, *, charging: bool) -> Counter[str]:
     """Take every step of a plan that is due `now` (epoch seconds by Stripe's clock), and count them by their names.
 
     Without `charging` nothing is announced or charged. The plan is compared with its payments first, in case a restore
-    has separated them. Raises `NotFound`, `StripeUnavailable` or `Contended`: what was done until then stays, and the
-    next run continues.
+    has separated them. Raises `NotFound`, `StripeUnavailable`, `PaymentInProgress` or `Contended`: what was done until
+    then stays, and the next run continues.
     """
     taken: Counter[str] = Counter()
     last: tuple[Step, int] | None = None
     for number in range(MAX_STEPS):
-        state = ledger.load_plan(plan_id) if number else _compared(plan_id)
+        state = ledger.load_plan(plan_id) if number else restored_plans.compared(plan_id)
         step = plan_steps.next_step(state.existing_plan, now, charging=charging)
         if step is None:
             break
@@ -79,25 +79,11 @@ def collect(plan_id: str, now: int, *, charging: bool) -> Counter[str]:
     return taken
 
 
-def _compared(plan_id: str) -> PaymentState:
-    """Read a plan and compare it with its payments. An open payment that a restore has lost is closed at Stripe."""
-    before = ledger.load_plan(plan_id)
-    state = ledger.recompute_plan(plan_id, before)
-    plan = before.existing_plan
-    for payment_id in plan.open_payments:
-        ref, is_gone = plan.payment_ref(payment_id), payment_id not in state.existing_plan.parts
-        if is_gone and plan.started and ledger.load(ref).payment is None:
-            from tuition.payments import recovery  # only after a restore
-
-            recovery.recover_installment(ref, plan_id, ledger.load_customer(plan.user_id)[0])
-            state = ledger.load_plan(plan_id)
-    return state
-
-
 def charge_now(plan_id: str, now: int, staff: str) -> Ordered:
     """Charge the installment that is due, on the order of staff, at most once a day. Repeating it changes nothing.
 
-    Raises `NotFound`, `Conflicted` if there is nothing to charge, `StripeUnavailable` or `Contended`.
+    Raises `NotFound`, `Conflicted` if there is nothing to charge, `StripeUnavailable`, `PaymentInProgress` or
+    `Contended`.
     """
 
     def ordered(plan: Plan) -> Step | None:
@@ -107,7 +93,7 @@ def charge_now(plan_id: str, now: int, staff: str) -> Ordered:
     if not switches.load("collecting").on:
         raise Conflicted("Staff have stopped the charges of payment plans. Start them again first.")
     for number in range(MAX_STEPS):
-        state = ledger.load_plan(plan_id) if number else ledger.recompute_plan(plan_id)
+        state = ledger.load_plan(plan_id) if number else restored_plans.compared(plan_id)
         plan = state.existing_plan
         ordered_today = plan.facts.tries.get(f"now:{plan.terms.day_of(now)}")
         if ordered_today and ordered_today.answer:

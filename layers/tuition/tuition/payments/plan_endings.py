@@ -10,7 +10,14 @@ from typing import NamedTuple
 from tuition import clock
 from tuition.core import plan_decisions, timestamps
 from tuition.core.audit import Actor, AuditEntry
-from tuition.core.errors import Conflicted, Contended, RefundRefused, Unprocessable, WithdrawalUnconfirmed
+from tuition.core.errors import (
+    Conflicted,
+    Contended,
+    PaymentInProgress,
+    RefundRefused,
+    Unprocessable,
+    WithdrawalUnconfirmed,
+)
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
 from tuition.core.plan import Plan
@@ -18,7 +25,7 @@ from tuition.core.plan_facts import DecisionName, PlanDecision, PlanFacts
 from tuition.core.refs import PaymentRef
 from tuition.core.refund_request import RefundRequest
 from tuition.log import logger
-from tuition.payments import cancellation, own_plans, refunds
+from tuition.payments import cancellation, own_plans, refunds, restored_plans
 from tuition.settings import settings
 from tuition.storage import ledger, limits
 from tuition.storage.ledger import PlanChange
@@ -46,8 +53,9 @@ def cancel(plan_id: str, user_id: str, reason: str | None) -> Ending:
         for payment_id in plan.open_payments:
             if ledger.load(plan.payment_ref(payment_id)).payment:
                 cancellation.cancel(payment_id, user_id)
-            else:  # a restore has lost it. If it is paid all the same, it is rebuilt
-                ledger.recompute_plan(plan_id)
+            else:  # a restore has lost it
+                limits.take_request(user_id, state.limits)
+                restored_plans.compared(plan_id)
         return Ending(ledger.load_plan(plan_id))
     if plan.status == "ABANDONED":
         return Ending(state)
@@ -136,11 +144,14 @@ def withdraw(plan_id: str, user_id: str, name: str, email: str | None, reason: s
     plan = own_plans.load(plan_id, user_id).existing_plan
     try:
         _sync_open(plan)
-    except refunds.STRIPE_FAILURES as error:  # a withdrawal needs no answer of Stripe's
+    except _NOT_SYNCED as error:  # a withdrawal needs no answer of Stripe's
         logger.warning("a withdrawal was not preceded by a sync", plan_id=plan_id, error=str(error))
     ordered = _ordered_payment(plan)
     refunds.withdraw(plan.payment_ref(ordered) if ordered else _first_payment(plan), name, email, reason)
     return Ending(_refund_all(ledger.load_plan(plan_id), reason))
+
+
+_NOT_SYNCED = (*refunds.STRIPE_FAILURES, PaymentInProgress, Contended)
 
 
 def _sync_open(plan: Plan) -> None:
@@ -150,7 +161,7 @@ def _sync_open(plan: Plan) -> None:
         if state.payment:
             sync.refresh(state.payment.ref, state)
         else:  # a restore has lost it
-            ledger.recompute_plan(plan.plan_id)
+            restored_plans.compared(plan.plan_id)
 
 
 def _withdrawn(state: PaymentState, user_id: str) -> PlanChange | None:

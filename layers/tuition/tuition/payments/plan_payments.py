@@ -28,7 +28,7 @@ from tuition.core.plan_decisions import What
 from tuition.core.plan_facts import PlanFacts
 from tuition.core.plan_terms import PlanTerms
 from tuition.core.refs import Customer
-from tuition.payments import customers, opening, own_plans
+from tuition.payments import customers, opening, own_plans, restored_plans
 from tuition.payments.opening import AttemptSpent, NewPayment, OpenedPayment
 from tuition.settings import settings
 from tuition.storage import ledger, limits, queries
@@ -127,10 +127,8 @@ def _reopen(
     plan = plan_state.existing_plan
     state = ledger.load(plan.payment_ref(payment_id))
     if state.payment is None:  # a restore has lost it
-        from tuition.payments import recovery  # only after a restore
-
         limits.take_request(plan.user_id, plan_state.limits)
-        recovery.recover_installment(plan.payment_ref(payment_id), plan.plan_id, ledger.load_customer(plan.user_id)[0])
+        restored_plans.compared(plan.plan_id)
         return None, False
     if (state.payment.kind, state.payment.covers) == ("intent", covers):
         return opening.reopen(state, may_process=False)

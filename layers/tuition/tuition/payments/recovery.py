@@ -7,6 +7,7 @@ from tuition.core.audit import AuditEntry
 from tuition.core.enrollment import Enrollment
 from tuition.core.errors import Contended, PaymentInProgress
 from tuition.core.refs import Customer, PaymentRef
+from tuition.payments import restored_plans
 from tuition.storage import ledger
 from tuition.stripe_gateway import closing, objects, rebuild, resolve, sync
 from tuition.stripe_gateway.objects import StripeObject
@@ -21,10 +22,8 @@ def recover(ref: PaymentRef, enrollment: Enrollment, customer: Customer | None) 
     Raises `PaymentInProgress` while a bank decides, and `Contended` while a create may be about to commit.
     """
     _require_no_create(enrollment)
-    stripe_objects = objects.in_customers_name(customer.stripe_customer_id, ref.payment_id) if customer else []
-    for stripe_object in stripe_objects:
-        if _close_or_rebuild(ref, stripe_object):
-            return
+    if close_or_rebuild(ref, customer):
+        return
     ledger.drop_payment(enrollment, ref.payment_id)
     for plan_id in enrollment.open_plans:  # it may be the first payment of one of them
         if ledger.find_plan(plan_id):
@@ -35,7 +34,7 @@ def recover_plan(plan_id: str, enrollment: Enrollment, customer: Customer | None
     """Do the same for an open plan that is missing, or whose open payment is. Raises as `recover`."""
     _require_no_create(enrollment)
     if ledger.find_plan(plan_id):
-        plan = ledger.recompute_plan(plan_id).existing_plan
+        plan = restored_plans.compared(plan_id).existing_plan
         if any(part.open for part in plan.parts.values()):
             return
     for stripe_object in objects.in_customers_name(customer.stripe_customer_id, plan_id, "plan") if customer else []:
@@ -45,11 +44,13 @@ def recover_plan(plan_id: str, enrollment: Enrollment, customer: Customer | None
     ledger.drop_payment(enrollment, plan_id)
 
 
-def recover_installment(ref: PaymentRef, plan_id: str, customer: Customer | None) -> None:
-    """Do the same for the open payment of a plan that has begun. Raises as `recover`, but for a create."""
+def close_or_rebuild(ref: PaymentRef, customer: Customer | None) -> bool:
+    """Close what Stripe has of a missing open payment. Return True if it was paid and the payment was rebuilt.
+
+    Raises `PaymentInProgress` while a bank decides.
+    """
     stripe_objects = objects.in_customers_name(customer.stripe_customer_id, ref.payment_id) if customer else []
-    if not any(_close_or_rebuild(ref, stripe_object) for stripe_object in stripe_objects):
-        ledger.recompute_plan(plan_id)
+    return any(_close_or_rebuild(ref, stripe_object) for stripe_object in stripe_objects)
 
 
 def _require_no_create(enrollment: Enrollment) -> None:
