@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -17,6 +17,8 @@ from installer.run import Run
 from installer.world import Stop
 from local import build, deploy, table_names
 from local.change_set import Template
+from tuition.core import catalog
+from tuition.core.plan_rules import PlanRules
 
 API, PAGES = "template.yaml", "web.yaml"
 COMPUTED = {
@@ -138,10 +140,24 @@ def broken_rules(parameters: Mapping[str, str]) -> Sequence[str]:
     def holds(rule: Any) -> bool:
         return deploy.is_true(rule, _rules()["Conditions"], values)
 
-    return [
+    broken = [
         assertion["AssertDescription"]
         for rule in _rules()["Rules"].values()
         if "RuleCondition" not in rule or holds(rule["RuleCondition"])
         for assertion in rule["Assertions"]
         if not holds(assertion["Assert"])
     ]
+    return [*broken, *_broken_plan_rules(values)]
+
+
+def _broken_plan_rules(values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what the rules of plans lack. A template cannot compare numbers, so the check of a release would fail."""
+    rules = PlanRules(
+        grace_days=int(values["PlanGraceDays"]),
+        retry_days=tuple(map(int, values["PlanRetryDays"].split(","))),
+        give_up_days=int(values["PlanGiveUpDays"]),
+        notice_days=int(values["PlanNoticeDays"]),
+    )
+    if problem := catalog.problem_with(rules):
+        name = f"Plan{problem.rule.title().replace('_', '')}"
+        yield f"{name} is {values[name]}, and it {problem.text}."

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
 
-from tuition.core.emails import Day, Email, Instant, Kind, PlanKind, ScheduledPayment, StaffKind, Value
+from tuition.core.emails import Day, Days, Email, Instant, Kind, PlanKind, ScheduledPayment, StaffKind, Value
 from tuition.core.money import Money
 from tuition.outbox import rendering
 from tuition.outbox.rendering import Rendered
@@ -169,32 +169,37 @@ CASES: dict[str, Email] = {
         amount=INSTALLMENT,
         paid_at=WINTER,
         project="Explore a data set",
-        notice_days="7",
+        notice_days=Days(7),
         refundable_until=Instant("2026-12-13T19:05:00.000Z"),
         **CARD,
     ),
     "plan_begun_long_names": about_plan(
-        "plan_begun", track=LONG, amount=Money(123_456_789, "bhd"), paid_at=SUMMER, project=UNBROKEN, notice_days="7"
+        "plan_begun",
+        track=LONG,
+        amount=Money(123_456_789, "bhd"),
+        paid_at=SUMMER,
+        project=UNBROKEN,
+        notice_days=Days(1),
     ),
     "membership_begun": about_plan(
         "plan_begun",
         "membership_begun",
         amount=Money(4900, "eur"),
         paid_at=WINTER,
-        notice_days="7",
+        notice_days=Days(7),
         next_amount=Money(4900, "eur"),
         next_day=SPRING,
         withdrawable_until=Instant("2026-12-13T19:05:00.000Z"),
         **CARD,
     ),
     "plan_charge_announced": about_plan(
-        "plan_charge_announced", amount=INSTALLMENT, day=SPRING, grace_days="14", **SECOND, **CARD
+        "plan_charge_announced", amount=INSTALLMENT, day=SPRING, grace_days=Days(14), **SECOND, **CARD
     ),
     "plan_charge_announced_card_expires": about_plan(
         "plan_charge_announced",
         amount=INSTALLMENT,
         day=SPRING,
-        grace_days="14",
+        grace_days=Days(14),
         expiring_method="visa",
         **SECOND,
         **CARD,
@@ -203,7 +208,7 @@ CASES: dict[str, Email] = {
         "plan_charge_announced",
         amount=INSTALLMENT,
         day=SPRING,
-        grace_days="14",
+        grace_days=Days(14),
         other_method="us_bank_account",
         **SECOND,
     ),
@@ -213,14 +218,14 @@ CASES: dict[str, Email] = {
         "/method",
         amount=INSTALLMENT,
         day=SPRING,
-        grace_days="14",
+        grace_days=Days(14),
     ),
     "membership_charge_announced": about_plan(
         "plan_charge_announced",
         "membership_charge_announced",
         amount=INSTALLMENT,
         day=SPRING,
-        grace_days="14",
+        grace_days=Days(14),
         **CARD,
     ),
     "plan_charged": about_plan(
@@ -269,7 +274,7 @@ CASES: dict[str, Email] = {
         received=INSTALLMENT,
         remaining=Money(37_425, "usd"),
         user_id="student-1",
-        give_up_days="60",
+        give_up_days=Days(60),
         **SECOND,
     ),
     "dispute_opened": about(

@@ -10,7 +10,7 @@ NAMES = (
 )
 
 
-def set_limits(monkeypatch: pytest.MonkeyPatch, **values: int) -> None:
+def set_limits(monkeypatch: pytest.MonkeyPatch, **values: int | str) -> None:
     """Set settings by their name in lower case."""
     for name, value in values.items():
         monkeypatch.setenv(name.upper(), str(value))

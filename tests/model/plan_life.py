@@ -30,6 +30,11 @@ from tuition.storage import ledger
 
 DAY_S = 86_400
 DAY = float(DAY_S)
+OTHER_RULES = {
+    3: {"PLAN_GRACE_DAYS": "4", "PLAN_RETRY_DAYS": "0,1,3", "PLAN_GIVE_UP_DAYS": "9", "PLAN_NOTICE_DAYS": "1"},
+    9: {"PLAN_GRACE_DAYS": "30", "PLAN_RETRY_DAYS": "0,10,29", "PLAN_GIVE_UP_DAYS": "90", "PLAN_NOTICE_DAYS": "28"},
+}
+"""The rules of plans in the lives whose seed ends with these digits. All others have the default rules."""
 PASSES = (900.0, 6 * 3600.0, DAY, DAY, DAY, 2 * DAY, 3 * DAY, 7 * DAY, 15 * DAY)
 OUTAGE = 40 * DAY
 FATES: tuple[Fate, ...] = ("kill before", "kill after", "drop before", "drop after", "conflict", "error", "throttle")
@@ -544,6 +549,8 @@ def run_life(seed: int, defect: InstallDefect | None = None) -> LifeResult:
         patch.setattr(fan_out, "SLOTS_PER_READ", 5)
         patch.setenv("PLAN_REGIONS", "US,EU")
         patch.setenv("CONSUMER_REGION", "EU" if seed % 4 == 0 else "US")
+        for name, value in OTHER_RULES.get(seed % 10, {}).items():
+            patch.setenv(name, value)
         if defect:
             defect(patch)
         life = Life(sim, seed)

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from tests.harness import Harness, Student
-from tests.plan_calls import FIRST, begin, call, offer_plans, pay, read, set_up, started
+from tests.limits import set_limits
+from tests.plan_calls import FIRST, begin, call, consent, offer_plans, pay, read, set_up, started
+from tuition import clock
 from tuition.core import plan_checks, timestamps
 from tuition.core.errors import Conflicted, PaymentInProgress
 from tuition.intake import walk
@@ -95,6 +97,44 @@ def test_a_declined_charge_is_tried_on_its_retry_days_and_access_ends_with_the_g
     tuition.deliver_all()
     assert read(tuition, student, of_plan["plan_id"])["status"] == "ACTIVE"
     assert tuition.enrollment(student)["status"] == "ENROLLED"
+
+
+def test_a_plan_is_collected_by_the_rules_with_which_it_began(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier, old_text = Student(f"earlier-{student.sub}"), consent(tuition)
+    older = started(tuition, earlier)
+    set_limits(monkeypatch, plan_grace_days=5, plan_retry_days="0,2", plan_give_up_days=9, plan_notice_days=3)
+    outdated = begin(tuition, student, consent=old_text)
+    assert (outdated.status, outdated.body["current_consent"]) == (422, consent(tuition))
+    assert consent(tuition) != old_text
+    newer = started(tuition, student)
+    plans = ((student, newer), (earlier, older))
+
+    def shown(name: str) -> list[Any]:
+        return [read(tuition, who, one["plan_id"])[name] for who, one in plans]
+
+    for days, announced_days in ((24, [None, "2026-04-10"]), (3, [None, "2026-04-10"]), (1, ["2026-04-10"] * 2)):
+        tuition.advance_time(days * DAY)
+        tuition.collect()
+        assert [schedule[1]["collect"] for schedule in shown("schedule")] == announced_days
+    for who, one in plans:
+        steps(tuition, who, one, *["insufficient_funds"] * 9)
+    statuses = {}
+    for days in (3, 2, 1, 1, 1, 2, 1, 1):
+        tuition.advance_time((days - 1) * DAY)
+        pass_days(tuition, 1)
+        statuses[timestamps.iso(clock.now())[5:10]] = shown("status")
+    assert statuses == {
+        **{day: ["LATE", "LATE"] for day in ("04-10", "04-12", "04-13", "04-14")},
+        **{day: ["SUSPENDED", "LATE"] for day in ("04-15", "04-17", "04-18")},
+        "04-19": ["CLOSED", "LATE"],
+    }
+    assert [day for day, _ in charges(tuition, newer)] == ["2026-04-10", "2026-04-12"]
+    assert [day for day, _ in charges(tuition, older)] == ["2026-04-10", "2026-04-13", "2026-04-17"]
+    assert (shown("close_reason"), shown("payable"), shown("grants_access")) == (
+        *(["gave_up", None], [True, True], [False, True]),
+    )
 
 
 @pytest.mark.parametrize(

@@ -279,7 +279,7 @@ def test_a_region_without_plans_offers_none(
     tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version = consent(tuition)
-    set_limits(monkeypatch, plan_regions="EU")  # type: ignore[arg-type]
+    set_limits(monkeypatch, plan_regions="EU")
     assert problem(begin(tuition, student, consent=version)) == (422, "region-not-offered")
 
 
@@ -687,7 +687,7 @@ def test_only_a_membership_is_resumed_and_begins_tracks(tuition: Harness, studen
 
 
 def test_the_days_are_those_of_the_school(tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_limits(monkeypatch, school_time_zone="Pacific/Auckland")  # type: ignore[arg-type]
+    set_limits(monkeypatch, school_time_zone="Pacific/Auckland")
     tuition.freeze_time(timestamps.epoch("2026-11-30T20:00:00.000Z"))
     opened = started(tuition, student)
     assert [one["due"] for one in opened["schedule"]] == ["2026-12-01", "2027-01-01", "2027-02-01", "2027-03-01"]

@@ -185,14 +185,26 @@ def test_before_the_webhook_has_a_secret_there_is_nothing_to_check(
     assert version.requests == []
 
 
-def test_an_unknown_time_zone_of_the_school_fails_the_release(
-    deploy_version: Callable[..., NewVersion], codedeploy: CodeDeploy, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("SCHOOL_TIME_ZONE", "Europe/Atlantis", ("SCHOOL_TIME_ZONE", "'Europe/Atlantis'")),
+        ("PLAN_GRACE_DAYS", "12", ("PLAN_RETRY_DAYS is 0,3,7,12", "before the grace of 12 days")),
+    ],
+)
+def test_an_unknown_time_zone_or_rules_that_no_plan_can_have_fail_the_release(
+    deploy_version: Callable[..., NewVersion],
+    codedeploy: CodeDeploy,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    value: str,
+    problem: tuple[str, ...],
 ) -> None:
-    monkeypatch.setenv("SCHOOL_TIME_ZONE", "Europe/Atlantis")
+    monkeypatch.setenv(name, value)
     version = deploy_version()
     outcome = run()
     assert outcome["passed"] is False
-    assert "SCHOOL_TIME_ZONE" in outcome["problem"] and "'Europe/Atlantis'" in outcome["problem"]
+    assert all(part in outcome["problem"] for part in problem)
     assert codedeploy.statuses == ["Failed"]
     assert version.requests == []
 

@@ -87,6 +87,7 @@ def test_the_text_of_a_plan_is_the_same_where_it_is_shown_and_where_it_is_agreed
         resources[name]["Properties"]["Environment"]["Variables"] for name in ("TracksFunction", "PlansFunction")
     )
     own = ("SCHOOL_NAME", "SUPPORT_CONTACT", "TERMS_URL", "REFUND_WINDOW_DAYS", "CONSUMER_REGION", "PLAN_REGIONS")
+    own += ("PLAN_GRACE_DAYS", "PLAN_RETRY_DAYS", "PLAN_GIVE_UP_DAYS", "PLAN_NOTICE_DAYS")
     assert [shown[name] for name in own] == [agreed[name] for name in own]
 
 
@@ -747,6 +748,8 @@ def test_settings_come_from_parameters(expand: Any) -> None:
         *("STRIPE_REQUESTS_BURST", "STRIPE_REQUESTS_PER_MINUTE"),
     ):
         assert int(variables[name]) == getattr(Settings(), name.lower())
+    rules = [str(variables[f"PLAN_{name}_DAYS"]) for name in ("GRACE", "RETRY", "GIVE_UP", "NOTICE")]
+    assert rules == ["14", "0,3,7,12", "60", "7"]
     assert variables["POWERTOOLS_SERVICE_NAME"] == "tuition"
     assert variables["POWERTOOLS_METRICS_NAMESPACE"] == "Tuition"
 

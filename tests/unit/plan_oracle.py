@@ -220,18 +220,18 @@ class Oracle:
         return "PAUSED" if self.paused is not None else self.level(first)
 
     def level(self, first: int) -> str:
-        day = self.promised.get(first)
+        day, terms = self.promised.get(first), self.story.terms
         if day is None or day < self.due[first]:
             return "ACTIVE"
         clock = min(self.clock, self.void.get(first, self.clock))
         days = (clock - epoch(day)) // DAY_S
         level = 0 if days < 0 else 1
         was_tried = any(at >= epoch(day) for at in self.tried.get(first, []))
-        last = epoch(day) + 14 * DAY_S
+        last = epoch(day) + terms.grace_days * DAY_S
         chances = [start for start, end in self.able.get(first, []) if end > epoch(day) and start < last]
         is_processing = any(one.state == "processing" and first in one.covers for one in self.payments.values())
-        if days >= 14 and (was_tried or not chances) and not is_processing:
-            level = 3 if days >= 60 or self.story.terms.endless else 2
+        if days >= terms.grace_days and (was_tried or not chances) and not is_processing:
+            level = 3 if days >= terms.give_up_days or terms.endless else 2
         return LEVELS[level]
 
     def access(self) -> bool:

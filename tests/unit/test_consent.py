@@ -6,7 +6,8 @@ import pytest
 
 from tuition.core import money
 from tuition.core.consent import School, consent
-from tuition.core.offers import PlanOffer, PlanRules
+from tuition.core.offers import PlanOffer
+from tuition.core.plan_rules import PlanRules
 
 SCHOOL = School("School of Data", "help@example.org", "https://example.org/terms", 14, is_eu=False)
 RULES = PlanRules()
@@ -89,6 +90,8 @@ def test_every_rule_of_a_plan_is_in_its_text_and_changes_its_version() -> None:
         other = consent(FOUR_TIMES, "Data Professional", SCHOOL, RULES._replace(**{name: value}))
         assert str(value if isinstance(value, int) else value[-1]) in other.text
         versions.add(other.version)
+    assert "If a charge fails, we try again 1 day later, and tell" in text(rules=RULES._replace(retry_days=(0, 1)))
+    assert "If a charge fails, we do not try again, and tell" in text(rules=RULES._replace(retry_days=(0,)))
     versions |= {consent(MEMBERSHIP, "Data Professional", SCHOOL, RULES).version}
     versions |= {consent(FOUR_TIMES, "Data Professional", SCHOOL._replace(name="Another"), RULES).version}
     assert len(versions) == 3 + len(changes)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.emails import CASES, GOLDEN, SCHOOL, about, rendered, settings_of_school
 from tools import email_layout
-from tuition.core.emails import TO_STUDENT, Email, Instant
+from tuition.core.emails import TO_STUDENT, Days, Email, Instant
 from tuition.core.money import Money
 from tuition.outbox import rendering
 
@@ -111,6 +111,11 @@ def test_a_value_cannot_become_markup_or_end_a_header() -> None:
 def test_an_amount_is_written_as_english_writes_it(money: Money, written: str) -> None:
     """As Unicode CLDR's formats for `en` have it, which browsers use too."""
     assert rendering.write(money, rendering.messages("en"), rendering._zone("UTC")) == written
+
+
+def test_one_day_is_not_written_as_days() -> None:
+    catalogue, zone = rendering.messages("en"), rendering._zone("UTC")
+    assert [rendering.write(Days(number), catalogue, zone) for number in (1, 7)] == ["1 day", "7 days"]
 
 
 @pytest.mark.parametrize(

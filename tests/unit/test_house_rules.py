@@ -266,7 +266,7 @@ INIT_LOADS: dict[str, set[str]] = {
     "recount": READ_ROLL_UPS
     | {"outbox.analytics", "outbox.recount", "storage.cursors", "storage.leases", "storage.queries"},
     "retention": COMMIT | {"intake.retention", "storage.cursors", "storage.leases", "storage.notes", "storage.search"},
-    "release_check": APPLY | {"intake.release_check"},
+    "release_check": APPLY | {"intake.release_check", "payments.offers"},
     "request_refund": CLOSE - {"stripe_gateway.rebuild"}
     | {f"payments.{name}" for name in ("cancellation", "opening", "own_plans", "plan_endings", "promotion_codes")}
     | {"payments.refunds", "payments.restored_plans", "storage.limits", "views.payment_json", "views.plan_json"},

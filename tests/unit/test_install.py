@@ -466,11 +466,13 @@ def test_the_id_of_a_stack_can_be_chosen_once(tmp_path: Path) -> None:
 
 def test_parameters_that_belong_together_are_checked_before_the_deployment(tmp_path: Path) -> None:
     run = make_run(tmp_path, FakeWorld(cloudformation__get_template={"TemplateBody": {}}), environment="production")
-    run.state.put("parameters", {"ApiDomainName": "api.example.org", "PaymentsTableName": "restored"})
+    chosen = {"ApiDomainName": "api.example.org", "PaymentsTableName": "restored", "PlanGraceDays": "12"}
+    run.state.put("parameters", chosen)
     with pytest.raises(Stop) as stop:
         stack.deploy_stack(run)
     for reason in ("ApiDomainName requires ApiCertificateArn", "requires SignInSenderArn", "restored together"):
         assert reason in str(stop.value)
+    assert "PlanRetryDays is 0,3,7,12, and it must end before the grace of 12 days does." in str(stop.value)
     run.state.put("parameters", {})
     values = stack.parameters(make_run(tmp_path, run.world))  # type: ignore[arg-type]
     assert choices.broken_rules(values) == []

@@ -43,6 +43,7 @@ from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
 from tuition.core.plan import Plan
 from tuition.core.plan_facts import Announced, Answer, Method, PlanDecision, PlanFacts, Try
+from tuition.core.plan_rules import MAX_CHARGE_DAYS, MAX_DAYS
 from tuition.core.plan_terms import MAX_PERIODS, PlanTerms
 from tuition.core.refs import PaymentRef
 from tuition.core.refund_request import RefundRequest
@@ -136,6 +137,7 @@ def largest_terms() -> PlanTerms:
     return PlanTerms(
         offer="o" * offers.MAX_NAME_LENGTH, amounts=(MAX_AMOUNT,) * offers.MAX_INSTALLMENTS, currency="usd",
         every="2 weeks", consent_version=f"{consent.WORDING}-{'0' * 10}", agreed_at=2**33,
+        grace_days=999, retry_days=(0, *range(990, 989 + MAX_CHARGE_DAYS)), give_up_days=MAX_DAYS, notice_days=365,
         zone=max(zoneinfo.available_timezones(), key=len),
     )  # fmt: skip
 

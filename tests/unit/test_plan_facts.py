@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from tests.unit.plan_stories import FOUR, MEMBERSHIP, Story
 from tuition.core import plan_facts, plan_methods
 from tuition.core.facts import Acknowledgement
-from tuition.core.offers import PlanOffer, PlanRules
+from tuition.core.offers import PlanOffer
 from tuition.core.plan_basis import PlanBasis
 from tuition.core.plan_facts import NO_PLAN_FACTS, Answer, Method, PlanDecision, PlanFacts, Try, merge
 from tuition.core.plan_parts import Part
+from tuition.core.plan_rules import PlanRules
 from tuition.core.plan_terms import PlanTerms
 
 
@@ -148,8 +149,9 @@ def test_a_method_that_is_set_up_in_the_second_of_the_first_payment_is_charged()
 
 def test_the_terms_of_a_plan_are_those_of_its_offer_and_the_rules_of_that_day() -> None:
     offer = PlanOffer("4x", (12475,) * 4, "usd", "month")
-    assert PlanTerms.of(offer, zone="UTC", consent_version="2026-11", agreed_at=FOUR.agreed_at) == FOUR
-    assert (FOUR.grace_days, FOUR.retry_days, FOUR.give_up_days, FOUR.notice_days) == PlanRules()
+    rules = PlanRules(grace_days=21, retry_days=(0, 5), give_up_days=90, notice_days=3)
+    terms = PlanTerms.of(offer, rules, zone="UTC", consent_version="2026-11", agreed_at=FOUR.agreed_at)
+    assert terms == replace(FOUR, **rules._asdict())
 
 
 @pytest.mark.parametrize("terms", [FOUR, MEMBERSHIP])

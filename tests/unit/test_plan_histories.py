@@ -8,11 +8,18 @@ import pytest
 from tests.unit import plan_oracle
 from tests.unit.plan_stories import DAY, FOUR, MEMBERSHIP, Killed, Outcome, Story, agrees, check, replayed, shuffled
 from tuition.core.plan_decisions import What
+from tuition.core.plan_rules import PlanRules
 
 TERMS = (FOUR, replace(FOUR, every="week"), replace(FOUR, every="2 weeks"), MEMBERSHIP)
 BANK: tuple[Outcome, ...] = (
     *("ok", "ok", "ok", "processing", "invalid", "insufficient_funds", "insufficient_funds"),
     *("authentication_required", "do_not_try_again"),
+)
+RULES = (
+    *(PlanRules(),) * 3,
+    PlanRules(grace_days=4, retry_days=(0,), give_up_days=5, notice_days=1),
+    PlanRules(grace_days=10, retry_days=(0, 1, 2, 3, 9), give_up_days=30, notice_days=3),
+    PlanRules(grace_days=30, retry_days=(0, 10, 29), give_up_days=45, notice_days=7),
 )
 STORIES = 24
 FULL_SIZE = 4_000
@@ -109,7 +116,7 @@ def story_of(seed: int, length: int = 110) -> Story:
     bank = rng.choice((BANK, BANK, BANK[:3], BANK[-4:]))
     story = Story(
         first_day=rng.choice(("2026-01-31", "2028-02-29", "2026-11-12")),
-        terms=rng.choice(TERMS),
+        terms=replace(rng.choice(TERMS), **random.Random(f"rules {seed}").choice(RULES)._asdict()),
         bank=lambda *_: rng.choice(bank),
         kill=lambda _: rng.random() < 0.1,
     )

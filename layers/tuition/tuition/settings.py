@@ -11,6 +11,7 @@ from tuition import aws_client
 from tuition.cache import Cache
 from tuition.core import timestamps
 from tuition.core.errors import NotConfigured
+from tuition.core.plan_rules import PlanRules
 
 SECRET_MAX_AGE_S = 300
 SECRET_REREAD_S = 10
@@ -49,6 +50,10 @@ class Settings:
     payment_method_types: tuple[str, ...] = ("card", "us_bank_account")
     consumer_region: str = "US"
     plan_regions: tuple[str, ...] = ("US",)
+    plan_grace_days: int = PlanRules().grace_days
+    plan_retry_days: tuple[int, ...] = PlanRules().retry_days
+    plan_give_up_days: int = PlanRules().give_up_days
+    plan_notice_days: int = PlanRules().notice_days
     refund_window_days: int = 14
     support_contact: str = ""
     terms_version: str = ""
@@ -119,6 +124,16 @@ class Settings:
         return self.refund_window_days + (1 if self.is_eu else 0)
 
     @property
+    def plan_rules(self) -> PlanRules:
+        """The rules of a plan that begins now. They may contradict each other: see `payments.offers.rules`."""
+        return PlanRules(
+            grace_days=self.plan_grace_days,
+            retry_days=self.plan_retry_days,
+            give_up_days=self.plan_give_up_days,
+            notice_days=self.plan_notice_days,
+        )
+
+    @property
     def is_eu(self) -> bool:
         """Whether students have the EU's right to withdraw from the contract."""
         return self.consumer_region == "EU"
@@ -164,7 +179,8 @@ def _parse(raw: str, default: object) -> object:
     if isinstance(default, int):
         return int(raw)
     if isinstance(default, tuple):
-        return tuple(part.strip() for part in raw.split(",") if part.strip())
+        kind = int if default and isinstance(default[0], int) else str
+        return tuple(kind(part.strip()) for part in raw.split(",") if part.strip())
     return raw
 
 

@@ -3,6 +3,7 @@
 import { words } from "../../shared/words.js";
 
 const list = (items) => new Intl.ListFormat("en").format(items.map(String));
+const inDays = (count) => (count === 1 ? "1 day" : `${count} days`);
 
 export default {
   account: {
@@ -461,14 +462,17 @@ export default {
     lost: "Taken back by your bank",
     outstanding: "Still to pay",
     ahead: "Coming up",
-    notice: (days) => `At least ${days} days before a charge, we send you an email with its amount and date.`,
+    notice: (days) => `At least ${inDays(days)} before a charge, we send you an email with its amount and date.`,
     charge: (amount, date) => `We’ll charge ${amount} on ${date}.`,
     charge_to: (method) => (amount, date) => `We’ll charge ${amount} on ${date} (${method}).`,
     no_charge: "We won’t charge you automatically for now. You can pay here.",
-    retries: (days) => `If the charge fails, we try again ${list(days)} days later, and email you.`,
-    grace: (days) => `If it stays unpaid, you keep your access for ${days} days. Then it is suspended until you pay. Your progress is kept.`,
-    grace_membership: (days) => `If it stays unpaid, you keep your access for ${days} days. Then your membership ends, and you owe nothing.`,
-    give_up: (days) => `If it is still unpaid ${days} days after the date of the charge, the plan ends. You can still pay to continue.`,
+    retries: (days) =>
+      days.length
+        ? `If the charge fails, we try again ${list([...days.slice(0, -1), inDays(days.at(-1))])} later, and email you.`
+        : "If the charge fails, we do not try again, and email you.",
+    grace: (days) => `If it stays unpaid, you keep your access for ${inDays(days)}. Then it is suspended until you pay. Your progress is kept.`,
+    grace_membership: (days) => `If it stays unpaid, you keep your access for ${inDays(days)}. Then your membership ends, and you owe nothing.`,
+    give_up: (days) => `If it is still unpaid ${inDays(days)} after the date of the charge, the plan ends. You can still pay to continue.`,
     access_until: (date) => `Without a payment, your access is suspended after ${date}. Your progress is kept.`,
     membership_until: (date) => `Without a payment, your membership ends after ${date}, and you owe nothing.`,
     ends: (date) => `Your membership ends on ${date}. You keep your access until then, and you won’t be charged again.`,

@@ -15,6 +15,7 @@ from tuition.core import offers
 from tuition.core.errors import UnknownTrack
 from tuition.core.money import Money, charge_problem
 from tuition.core.offers import PlanOffer
+from tuition.core.plan_rules import PlanRules, RuleProblem
 
 
 class Step(NamedTuple):
@@ -107,6 +108,13 @@ def tracks() -> Mapping[str, Track]:
 def memberships() -> Mapping[str, Membership]:
     """Return every membership by its code, in the order of the file, also those that are no longer sold."""
     return _catalog().memberships
+
+
+def problem_with(rules: PlanRules) -> RuleProblem | None:
+    """Return why no plan can begin with these rules, or why a plan of an offer that is for sale cannot."""
+    products: list[Track | Membership] = [*tracks().values(), *memberships().values()]
+    offered = [offer for product in products if product.sold for offer in product.offers]
+    return rules.problem() or next(filter(None, (offer.problem_with(rules) for offer in offered)), None)
 
 
 def codes() -> tuple[str, ...]:

@@ -10,7 +10,8 @@ import hashlib
 from typing import NamedTuple
 
 from tuition.core.money import Money
-from tuition.core.offers import Every, PlanOffer, PlanRules
+from tuition.core.offers import Every, PlanOffer
+from tuition.core.plan_rules import PlanRules
 
 WORDING = "2026-11"
 """The month in which these sentences were last changed. With it the sentences of an agreement are found."""
@@ -89,7 +90,8 @@ def _when(offer: PlanOffer) -> str:
 
 def _when_it_fails(offer: PlanOffer, rules: PlanRules) -> str:
     retries = [str(day) for day in rules.retry_days if day]
-    again = f"we try again {_listed(retries)} days later" if retries else "we do not try again"
+    later = f"{_listed(retries)} day{'' if retries[-1:] == ['1'] else 's'} later" if retries else ""
+    again = f"we try again {later}" if retries else "we do not try again"
     text = f"If a charge fails, {again}, and tell you by email. You keep your access for {_days(rules.grace_days)}. "
     if offer.endless:
         return text + "If nothing is paid by then, your membership ends, and you owe nothing for that time."

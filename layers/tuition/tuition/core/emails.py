@@ -120,7 +120,13 @@ class Day(NamedTuple):
     day: str
 
 
-Value = str | Money | Instant | Day
+class Days(NamedTuple):
+    """A number of days."""
+
+    number: int
+
+
+Value = str | Money | Instant | Day | Days
 
 
 class ScheduledPayment(NamedTuple):

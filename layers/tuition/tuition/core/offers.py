@@ -1,33 +1,23 @@
-"""Ways to pay in several payments: installments of a track's price, or a membership; and the rules of such a plan."""
+"""Ways to pay in several payments: installments of a track's price, or a membership."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple, cast
 
 from tuition.core.money import Money, charge_problem
+from tuition.core.plan_rules import PlanRules, RuleProblem
 from tuition.core.refs import PlanKind, plan_kind
 
 Every = Literal["week", "2 weeks", "month", "year"]
 """The time between two payments."""
 MAX_INSTALLMENTS = 4
 """Of one offer. In the US more than four, or a finance charge, would be consumer credit (12 CFR 1026.17(c)(6))."""
+LEAST_DAYS: Mapping[Every, int] = {"week": 7, "2 weeks": 14, "month": 28, "year": 365}
+"""How many days such a time has at least."""
 OF_INSTALLMENTS: tuple[Every, ...] = ("week", "2 weeks", "month")
 OF_MEMBERSHIPS: tuple[Every, ...] = ("month", "year")
 FULL = "full"
 """The name of the whole price at once, which is bought without a plan. No offer of the catalog is called so."""
 MAX_NAME_LENGTH = 20
-
-
-class PlanRules(NamedTuple):
-    """The rules of every plan that is begun now, in days.
-
-    `retry_days`, `grace_days` and `give_up_days` count from the day of a charge. A charge is announced `notice_days`
-    before it is made.
-    """
-
-    grace_days: int = 14
-    retry_days: tuple[int, ...] = (0, 3, 7, 12)
-    give_up_days: int = 60
-    notice_days: int = 7
 
 
 class PlanOffer(NamedTuple):
@@ -53,6 +43,13 @@ class PlanOffer(NamedTuple):
     def total(self) -> Money:
         """The sum of the amounts: the price of a track, or of one period of a membership."""
         return Money(sum(self.amounts), self.currency)
+
+    def problem_with(self, rules: PlanRules) -> RuleProblem | None:
+        """Return why a plan of this offer cannot have these rules: its charges would be later than agreed."""
+        least = LEAST_DAYS[self.every]
+        if rules.notice_days <= least:
+            return None
+        return RuleProblem("notice_days", f"must be at most {least}, for the offer {self.offer} of every {self.every}")
 
 
 def installments(entries: object, product: str, price: Money) -> tuple[PlanOffer, ...]:

@@ -10,14 +10,13 @@ from tuition.core import plan_methods, plan_schedule, timestamps
 from tuition.core.payment import Payment
 from tuition.core.plan import Plan
 from tuition.core.plan_facts import Try
+from tuition.core.plan_rules import MISSED_AFTER_DAYS
 
 CLOCK_MARGIN_S = 60
 """How much older than its try a charge may be. Both times are Stripe's, but a run keeps the time of its start."""
 MAX_METHOD_TRIES = 3
 """How many new payment methods of a plan are tried within `METHOD_TRIES_S`."""
 METHOD_TRIES_S = 7 * 86400
-MISSED_AFTER_DAYS = 3
-"""An announced charge that was not tried so many days later is announced again: we were down, or switched off."""
 
 WhyNone = Literal[
     "not_charged",

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from tuition.core import catalog, plan_attempts, plan_methods, plan_schedule, timestamps
 from tuition.core import payment as payments
-from tuition.core.emails import DAY_S, Day, Email, EmailEvent, Instant, Kind, ScheduledPayment, Value
+from tuition.core.emails import DAY_S, Day, Days, Email, EmailEvent, Instant, Kind, ScheduledPayment, Value
 from tuition.core.money import Money
 from tuition.core.payment import Payment
 from tuition.core.plan import Plan
@@ -89,7 +89,7 @@ def _begun(facts: Facts) -> Written | None:
     if payment is None or payment.paid_at is None or not plan.started or plan.ended_by:
         return None
     values: dict[str, Value] = {"amount": payment.money, "paid_at": Instant(payment.paid_at)}
-    values |= _method(facts) | _next(plan) | {"notice_days": str(plan.terms.notice_days)}
+    values |= _method(facts) | _next(plan) | {"notice_days": Days(plan.terms.notice_days)}
     until = timestamps.epoch(payment.paid_at) + facts.refund_days * DAY_S
     if until > facts.now:
         if facts.is_eu:
@@ -109,7 +109,7 @@ def _announced(facts: Facts) -> Written | None:
     if not is_due or not plan.may_collect:
         return None
     values: dict[str, Value] = {"amount": _money(plan, int(detail["amount"])), "day": Day(day)}
-    values |= _number(plan, (seq,)) | _method(facts) | {"grace_days": str(plan.terms.grace_days)}
+    values |= _number(plan, (seq,)) | _method(facts) | {"grace_days": Days(plan.terms.grace_days)}
     if plan_methods.chosen(plan) is None:
         return "plan_charge_announced_no_method", values
     if detail["card_expires"]:
@@ -214,7 +214,7 @@ def _defaulted(facts: Facts) -> Written | None:
     if plan.close_reason != "gave_up":
         return None
     values: dict[str, Value] = {"received": _money(plan, plan.received), "remaining": _money(plan, plan.outstanding)}
-    values |= {"user_id": plan.user_id, "give_up_days": str(plan.terms.give_up_days)}
+    values |= {"user_id": plan.user_id, "give_up_days": Days(plan.terms.give_up_days)}
     return "plan_defaulted", _unpaid(plan) | values
 
 

@@ -6,17 +6,14 @@ from typing import Any
 
 from tuition.core import timestamps
 from tuition.core.money import Money
-from tuition.core.offers import Every, PlanOffer, PlanRules
+from tuition.core.offers import Every, PlanOffer
+from tuition.core.plan_rules import MAX_DAYS, PlanRules
 from tuition.core.stored import read
 
-RULES = PlanRules()
-"""The rules of every plan that is begun now."""
 MAX_PERIODS = 240
 """How many periods a membership has at most: 20 years of months. Every payment of a plan is on its item."""
 
-MAX_DAYS = 1000
-"""The most days that terms count."""
-
+_DEFAULT = PlanRules()
 _DAYS: Mapping[str, int] = {"week": 7, "2 weeks": 14}
 _MONTHS: Mapping[str, int] = {"month": 1, "year": 12}
 
@@ -38,21 +35,22 @@ class PlanTerms:
     consent_version: str
     agreed_at: int
     endless: bool = False
-    grace_days: int = RULES.grace_days
-    retry_days: tuple[int, ...] = RULES.retry_days
-    give_up_days: int = RULES.give_up_days
-    notice_days: int = RULES.notice_days
+    grace_days: int = _DEFAULT.grace_days
+    retry_days: tuple[int, ...] = _DEFAULT.retry_days
+    give_up_days: int = _DEFAULT.give_up_days
+    notice_days: int = _DEFAULT.notice_days
     zone: str = timestamps.UTC_ZONE
 
     @classmethod
-    def of(cls, offer: PlanOffer, *, zone: str, consent_version: str, agreed_at: int) -> "PlanTerms":
-        """Return the terms of a plan that is begun now with an offer of the catalog."""
+    def of(cls, offer: PlanOffer, rules: PlanRules, *, zone: str, consent_version: str, agreed_at: int) -> "PlanTerms":
+        """Return the terms of a plan that is begun now with an offer of the catalog and the school's rules."""
         return cls(
             offer=offer.offer,
             amounts=offer.amounts,
             currency=offer.currency,
             every=offer.every,
             endless=offer.endless,
+            **rules._asdict(),
             zone=zone,
             consent_version=consent_version,
             agreed_at=agreed_at,

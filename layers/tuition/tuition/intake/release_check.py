@@ -17,6 +17,7 @@ from tuition.core import signature
 from tuition.core.errors import NotConfigured
 from tuition.core.refs import PaymentRef
 from tuition.intake import stripe_events
+from tuition.payments import offers
 from tuition.stripe_gateway import resolve
 
 ATTEMPTS = 2
@@ -33,6 +34,7 @@ def problem_of_new_version() -> str | None:
     """
     try:
         settings.school_time_zone()
+        offers.rules()
     except NotConfigured as error:
         return str(error)
     secrets = settings.webhook_signing_secrets()

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tuition.core.emails import TO_STUDENT, Day, Email, Instant, ScheduledPayment, Value
+from tuition.core.emails import TO_STUDENT, Day, Days, Email, Instant, ScheduledPayment, Value
 from tuition.core.money import Money
 from tuition.settings import settings
 
@@ -133,6 +133,9 @@ def write(value: Value, catalogue: Mapping[str, Any], zone: tzinfo) -> str:
         return _time(value, catalogue["format"], zone)
     if isinstance(value, Day):
         return _day(value, catalogue["format"])
+    if isinstance(value, Days):
+        one, many = catalogue["format"]["days"]
+        return str(one if value.number == 1 else many).format(number=value.number)
     return _one_line(value)
 
 

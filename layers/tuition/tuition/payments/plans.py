@@ -103,6 +103,7 @@ def _offered(track: object, membership: str | None, name: str) -> tuple[Product,
         raise UnknownOffer(f"{product.title} has no such offer. Its offers are: {names}.", field="offer")
     terms = PlanTerms.of(
         offer,
+        offers.rules(),
         zone=settings().school_time_zone,
         consent_version=offers.consent_of(product, offer).version,
         agreed_at=int(clock.now()),

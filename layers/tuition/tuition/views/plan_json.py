@@ -12,10 +12,10 @@ from tuition.core import (
     plan_schedule,
     timestamps,
 )
-from tuition.core.offers import PlanRules
 from tuition.core.plan import Plan
 from tuition.core.plan_attempts import Attempt
 from tuition.core.plan_installments import Installment
+from tuition.core.plan_rules import PlanRules
 from tuition.core.plan_terms import PlanTerms
 from tuition.core.refs import plan_kind
 from tuition.payments.opening import OpenedPayment
