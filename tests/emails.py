@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
 
-from tuition.core.emails import Day, Days, Email, Instant, Kind, PlanKind, ScheduledPayment, StaffKind, Value
+from tuition.core.emails import Day, Days, Email, Instant, Kind, PlanEmailKind, ScheduledPayment, StaffKind, Value
 from tuition.core.money import Money
 from tuition.outbox import rendering
 from tuition.outbox.rendering import Rendered
@@ -44,7 +44,7 @@ SCHEDULE = tuple(ScheduledPayment(seq, Day(day), INSTALLMENT) for seq, day in en
 SECOND: dict[str, Value] = {"installment": "2", "installments": "4"}
 
 
-def about_plan(kind: PlanKind | StaffKind, texts: str | None = None, page: str = "", **values: Value) -> Email:
+def about_plan(kind: PlanEmailKind | StaffKind, texts: str | None = None, page: str = "", **values: Value) -> Email:
     """Return an email about a payment plan."""
     common: dict[str, Value] = {"track": "Data Professional", "plan_id": PLAN}
     schedule = SCHEDULE if texts is None and kind == "plan_begun" else ()

@@ -15,7 +15,7 @@ from pynamodb.models import Model
 
 from api_schema.about import About, Cursor, Email, Time, Track, UserId
 from tuition.core.audit import Source
-from tuition.core.emails import PlanKind, StudentKind
+from tuition.core.emails import PlanEmailKind, StudentKind
 from tuition.storage.items import CustomerItem, EnrollmentItem, LimitsItem, NoteItem, PaymentItem, PlanItem
 
 _TYPES: dict[type[Attribute[Any]], Any] = {
@@ -63,7 +63,7 @@ class PersonalRecord:
 class PersonalEmail:
     """An email about a payment: whether it was sent, and when. The text is not stored."""
 
-    kind: Annotated[StudentKind | PlanKind, About(examples=["access_ended"])]
+    kind: Annotated[StudentKind | PlanEmailKind, About(examples=["access_ended"])]
     state: Annotated[str, About("`claimed`, `sent`, `skipped` or `unsent`.", examples=["sent"])]
     reason: Annotated[str | None, About("Why it was skipped.", examples=[None])]
     at: Time

@@ -11,7 +11,7 @@ from api_schema.staff.facts import Facts
 from api_schema.staff.fields import EnrollmentStatus
 from api_schema.staff.notes import Notes
 from api_schema.staff.payment_groups import Groups
-from tuition.core.emails import PlanKind, StudentKind
+from tuition.core.emails import PlanEmailKind, StudentKind
 from tuition.core.payment import NoAccess, Term
 from tuition.payments.access import AccessDecision
 
@@ -78,7 +78,7 @@ class MomentShown:
 class EmailToStudent:
     """The outcome of an email about a payment."""
 
-    kind: Annotated[StudentKind | PlanKind, About(examples=["purchase_confirmed"])]
+    kind: Annotated[StudentKind | PlanEmailKind, About(examples=["purchase_confirmed"])]
     state: Annotated[
         Literal["claimed", "sent", "skipped", "unsent"],
         About("`claimed`: it is being sent. `unsent`: it may not have been sent.", examples=["sent"]),

@@ -28,7 +28,7 @@ StudentKind = Literal[
     "refund_failed",
     "access_ended",
 ]
-PlanKind = Literal[
+PlanEmailKind = Literal[
     "plan_begun",
     "plan_charge_announced",
     "plan_charged",
@@ -42,9 +42,9 @@ PlanKind = Literal[
 ]
 """About a payment plan. Staff cannot ask for one again: the page of the plan says the same."""
 StaffKind = Literal["dispute_opened", "plan_defaulted", "staff_digest"]
-Kind = StudentKind | PlanKind | StaffKind
+Kind = StudentKind | PlanEmailKind | StaffKind
 STUDENT_KINDS: tuple[StudentKind, ...] = get_args(StudentKind)
-PLAN_KINDS: tuple[PlanKind, ...] = get_args(PlanKind)
+PLAN_KINDS: tuple[PlanEmailKind, ...] = get_args(PlanEmailKind)
 TO_STUDENT: frozenset[str] = frozenset({*STUDENT_KINDS, *PLAN_KINDS})
 OPTIONAL: frozenset[Kind] = frozenset(
     {"bank_transfer_under_way", "refund_requested", "refund_approved", "staff_digest"}
@@ -62,7 +62,7 @@ _KINDS: Mapping[str, Kind] = {
     published_events.REFUND_FAILED: "refund_failed",
     published_events.ENROLLMENT_WITHDRAWN: "access_ended",
 }
-_OF_PLAN: Mapping[str, PlanKind] = {
+_OF_PLAN: Mapping[str, PlanEmailKind] = {
     published_events.PLAN_BEGUN: "plan_begun",
     published_events.PLAN_CHARGE_ANNOUNCED: "plan_charge_announced",
     published_events.PLAN_CHARGE_FAILED: "plan_charge_failed",
