@@ -163,13 +163,26 @@ def test_a_suspension_of_a_plan_counts_on_its_day_in_any_order_and_a_recount_fin
     assert tuition.count_records(shuffled) == []
     assert everything(tuition)[0] == before, "its records arrive late, and add nothing"
     assert rolled_up(tuition) == recounted(tuition)
-    (figures,) = view.details({"from": "2026-11-23", "to": "2027-02-28"})["plans"]
+    query = {"from": "2026-11-23", "to": "2027-02-28"}
+    (figures,) = view.details(query)["plans"]
     assert figures == {
         "currency": "usd", "track": "DP", "kind": "installments", "settlements": 2, "settled": 2 * 12475, "started": 1,
         "suspended": 1, "restored": 1, "completed": 0, "closed": 0, "refunded": 0, "abandoned": 1,
     }  # fmt: skip
     (day,) = view.details({"from": "2027-01-06", "to": "2027-01-06", "zone": "school"})["plans"]
     assert (day["suspended"], day["settled"]) == (1, 0)
+    of_all = {name: figures[name] for name in view.OF_PLANS}
+    none = dict.fromkeys(view.OF_PLANS, 0)
+    for by, period in (("day", "2027-01-06"), ("week", "2027-W01"), ("month", "2027-01")):
+        for zone in ("utc", "school"):
+            by_period = view.analytics({**query, "by": by, "zone": zone, "currency": "usd", "track": "DP"})
+            plans = {one["period"]: one["plans"] for one in by_period["periods"]}
+            assert [one["plans"] for one in by_period["totals"]] == [of_all]
+            assert {name: sum(one[name] for one in plans.values()) for name in view.OF_PLANS} == of_all
+            assert plans[period]["suspended"] == 1
+    (only,) = view.analytics({"from": "2027-01-06", "to": "2027-01-06"})["periods"]
+    assert (only["payments"], only["plans"]) == (0, {**none, "suspended": 1}), "no payment has figures of that day"
+    assert view.analytics({**query, "currency": "eur"})["periods"] == []
     assert tuition.recount(full=True)["equal"] is True
     tamper(tuition, "plan", suspended=2)
     tuition.advance_time(DAY_S)
@@ -681,6 +694,7 @@ def test_staff_read_the_figures_of_days_weeks_and_months(tuition: Harness, stude
         "net": 59900 + 49900,
         "payments": 3,
         "failures": {"generic_decline": 1},
+        "plans": dict.fromkeys(view.OF_PLANS, 0),
     }
     assert (second["refunded"], second["settled"], second["payments"]) == (49900, 49900, 1)
     for by, period in (("week", "2026-W48"), ("month", "2026-11")):
@@ -757,16 +771,16 @@ def test_a_range_that_cannot_be_read_is_refused(tuition: Harness, query: dict[st
 
 
 def test_the_longest_range_reads_each_month_once(tuition: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
-    reads: list[str] = []
+    reads: list[tuple[str, str]] = []
     real = stored.between
 
     def between(period: str, low: str, high: str) -> Any:
-        reads.append(period)
+        reads.append((period, low.partition("#")[0]))
         return real(period, low, high)
 
     monkeypatch.setattr(stored, "between", between)
     read(tuition, **{"from": "2024-11-24", "to": "2026-11-24"})
-    assert len(reads) == len(set(reads)) == 25
+    assert len(reads) == len(set(reads)) == 2 * 25, "the figures of payments, and those of plans"
 
 
 def test_students_cannot_read_the_figures(tuition: Harness, student: Student) -> None:

@@ -2,7 +2,18 @@
 import { money, relativeTime, sentenceCase } from "../shared/format.js";
 import { get, useResponse } from "./api.js";
 import { Empty, productOf, Time, WhenLoaded } from "./components.js";
-import { Codes, Cohorts, Failures, Periods, Plans, percent, sum, Tracks, whole } from "./overview_charts.js";
+import {
+  Codes,
+  Cohorts,
+  Failures,
+  Periods,
+  PlanPeriods,
+  Plans,
+  percent,
+  sum,
+  Tracks,
+  whole,
+} from "./overview_charts.js";
 import { html } from "./preact.js";
 import { changeQuery, routeTo } from "./route.js";
 
@@ -176,6 +187,7 @@ function Currency({ total, figures, details, by }) {
     <div class="charts">
       <${Tracks} id=${id("tracks")} outcomes=${outcomes} currency=${currency} />
       <${Plans} id=${id("plans")} plans=${details.plans.filter((one) => one.currency === currency)} currency=${currency} />
+      <${PlanPeriods} id=${id("plan-periods")} total=${total} figures=${figures} by=${by} />
       <${Failures} id=${id("failures")} failures=${total.failures} />
     </div>
   </section>`;

@@ -49,18 +49,28 @@ const periodName = (period) =>
     timeZone: "UTC",
   }).format(new Date(period));
 
+/** A row for each period of a range. `toRow` makes it of the figures in a currency, or of undefined without any. */
+function rowsOf({ periods, range }, currency, by, toRow) {
+  const own = new Map(periods.filter((one) => one.currency === currency).map((one) => [one.period, one]));
+  return periodsOf(range, by).map((period) => ({
+    label: period,
+    short: periodName(period),
+    ...toRow(own.get(period)),
+  }));
+}
+
+const inPeriod = (row, by) => `${by === "day" ? "on" : "in"} ${row.short}`;
+
 export function Periods({ id, total, figures, by }) {
   const { currency } = total;
-  const own = new Map(figures.periods.filter((one) => one.currency === currency).map((one) => [one.period, one]));
   const none = { settled: 0, refunded: 0, lost: 0, fees: 0, net: 0 };
-  const rows = periodsOf(figures.range, by).map((period) => {
-    const { net, settled, refunded, lost, fees } = own.get(period) ?? none;
+  const rows = rowsOf(figures, currency, by, ({ net, settled, refunded, lost, fees } = none) => {
     const cells = [net, settled, refunded, lost, fees].map((one) => amount(one, currency));
-    return { label: period, short: periodName(period), value: net, cells };
+    return { value: net, cells };
   });
   const best = largest(rows);
-  const most = rows.length > 1 && best.value > 0 ? ` The most was ${best.cells[0].text}, in ${best.short}.` : "";
-  const finding = `Net is ${money(total.net, currency)} in total.${by === "day" ? most.replace(", in ", ", on ") : most}`;
+  const most = rows.length > 1 && best.value > 0 ? ` The most was ${best.cells[0].text}, ${inPeriod(best, by)}.` : "";
+  const finding = `Net is ${money(total.net, currency)} in total.${most}`;
   return html`<${Chart} id=${id} title=${`Net by ${by}`} rows=${rows} finding=${finding} columns=${[
     by === "day" ? "Day" : "Month",
     ...["Net", "Gross", "Refunds", "Lost", "Fees"].map((name) => `${name} (${currency.toUpperCase()})`),
@@ -86,6 +96,8 @@ export function Tracks({ id, outcomes, currency }) {
 }
 
 const PLAN_CHANGES = ["started", "suspended", "restored", "completed", "closed", "refunded", "abandoned"];
+const SHOWN_CHANGES = ["started", "suspended", "completed"];
+const OTHER_CHANGES = ["restored", "closed", "refunded", "abandoned"];
 
 /** The money of payment plans, and how many started, lost access, got it back, and ended. */
 export function Plans({ id, plans, currency }) {
@@ -102,6 +114,30 @@ export function Plans({ id, plans, currency }) {
     columns=${["For", `Gross (${currency.toUpperCase()})`, "Payments", ...PLAN_CHANGES.map(sentenceCase)]} />`;
 }
 
+/** How many plans started, were suspended and were completed in each period. The table has all changes. */
+export function PlanPeriods({ id, total, figures, by }) {
+  const { currency, plans } = total;
+  if (!Object.values(plans).some(Boolean)) return null;
+  const none = Object.fromEntries(Object.keys(plans).map((name) => [name, 0]));
+  const rows = rowsOf(figures, currency, by, ({ plans: own } = { plans: none }) => {
+    const values = SHOWN_CHANGES.map((name) => own[name]);
+    const others = [...OTHER_CHANGES, "settlements"].map((name) => own[name]);
+    return { value: own.started, values, cells: [...[...values, ...others].map(count), amount(own.settled, currency)] };
+  });
+  const { started, suspended, completed } = plans;
+  const best = largest(rows);
+  const parts = [
+    `${started === 0 ? "No plan" : plansOf(started)} started`,
+    suspended && `access was suspended ${times(suspended)}`,
+    completed && `${plansOf(completed)} ${completed === 1 ? "was" : "were"} completed`,
+  ];
+  const most = rows.length > 1 && started > 1 ? ` The most started ${inPeriod(best, by)}: ${whole(best.value)}.` : "";
+  return html`<${Chart} id=${id} title=${`Plans by ${by}`} rows=${rows} series=${SHOWN_CHANGES.map(sentenceCase)}
+    finding=${`${new Intl.ListFormat("en").format(parts.filter(Boolean))}.${most}`}
+    columns=${[by === "day" ? "Day" : "Month", ...[...SHOWN_CHANGES, ...OTHER_CHANGES].map(sentenceCase), "Payments", `Gross (${currency.toUpperCase()})`]} />`;
+}
+
+const plansOf = (number) => `${whole(number)} ${number === 1 ? "plan" : "plans"}`;
 const times = (number) => (number === 1 ? "once" : number === 0 ? "never" : `${whole(number)} times`);
 
 export function Failures({ id, failures }) {

@@ -30,8 +30,26 @@ class AnalyticsQuery(AnalyticsDetailsQuery):
 
 
 @dataclass(kw_only=True)
+class PlanChanges:
+    """The changes of plans, each on its day. A plan that is suspended twice counts twice.
+
+    A plan is suspended when grace ends, or when a dispute is lost.
+    """
+
+    settlements: Annotated[int, About("How many payments of plans settled.", examples=[4])]
+    settled: Annotated[int, About("Their amount, in minor units. Refunds are not subtracted.", examples=[49900])]
+    started: Annotated[int, About("How many plans had their first payment settled.", examples=[1])]
+    suspended: Annotated[int, About("How often a plan was suspended.", examples=[1])]
+    restored: Annotated[int, About("How often a plan that was suspended or given up gave access again.", examples=[1])]
+    completed: Annotated[int, About("How often nothing was left to pay.", examples=[0])]
+    closed: Annotated[int, About("How often a plan was given up, ended, or closed by staff.", examples=[0])]
+    refunded: Annotated[int, About("How often a plan ended with all money back.", examples=[0])]
+    abandoned: Annotated[int, About("How many plans were closed before anything was paid.", examples=[0])]
+
+
+@dataclass(kw_only=True)
 class Figures:
-    """The figures of payments in one currency. Amounts are in minor units."""
+    """The figures of payments and plans in one currency. Amounts are in minor units."""
 
     currency: Currency
     created: Annotated[int, About("The prices of the payments that were created.", examples=[99800])]
@@ -42,6 +60,7 @@ class Figures:
     net: Annotated[int, About("Settled less refunded, lost and fees.", examples=[48423])]
     payments: Annotated[int, About("How many payments were created.", examples=[2])]
     failures: Annotated[dict[str, int], About("How many charges failed, by code.", examples=[{"card_declined": 1}])]
+    plans: Annotated[PlanChanges, About("The changes of plans. The figures of payments include their money.")]
 
 
 @dataclass(kw_only=True)
@@ -131,24 +150,12 @@ class Cohort:
 
 
 @dataclass(kw_only=True)
-class PlanFigures:
-    """The changes of plans of one currency, track and kind in the range. A plan that is suspended twice counts twice.
-
-    Each change counts on its day: a suspension when grace ended, or when a dispute was lost.
-    """
+class PlanFigures(PlanChanges):
+    """The changes of plans of one currency, track and kind in the range."""
 
     currency: Currency
     track: Annotated[Track, About("The code of a track, or of a membership.")]
     kind: Annotated[PlanKind, About("The kind of the plans.", examples=["installments"])]
-    settlements: Annotated[int, About("How many payments of plans settled.", examples=[4])]
-    settled: Annotated[int, About("Their amount, in minor units. Refunds are not subtracted.", examples=[49900])]
-    started: Annotated[int, About("How many plans had their first payment settled.", examples=[1])]
-    suspended: Annotated[int, About("How often a plan was suspended.", examples=[1])]
-    restored: Annotated[int, About("How often a plan that was suspended or given up gave access again.", examples=[1])]
-    completed: Annotated[int, About("How often nothing was left to pay.", examples=[0])]
-    closed: Annotated[int, About("How often a plan was given up, ended, or closed by staff.", examples=[0])]
-    refunded: Annotated[int, About("How often a plan ended with all money back.", examples=[0])]
-    abandoned: Annotated[int, About("How many plans were closed before anything was paid.", examples=[0])]
 
 
 @dataclass

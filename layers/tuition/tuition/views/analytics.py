@@ -33,6 +33,7 @@ MAX_CODE_ROLL_UPS = 20_000
 """Roll-ups of codes that one request reads: one for each code, day, currency and track."""
 OUTCOMES = ("payments", "paid", "settlements", "recovered", "refunds", "disputes", "disputed", "settled", "refunded")
 AMOUNTS = ("created", "settled", "refunded", "lost", "fees")
+OF_PLANS = ("settlements", "settled", *rollups.PLAN_FIGURES)
 
 
 @dataclass(frozen=True)
@@ -57,22 +58,38 @@ def analytics(query: Mapping[str, str]) -> dict[str, Any]:
     A period without figures is left out. The range names its zone, so that a reader can tell which day is today in it.
     """
     selected = parse(query)
-    periods: dict[tuple[str, str], Figures] = {}
-    totals: dict[str, Figures] = {}
-    for roll_up in _roll_ups(selected):
-        _, day, currency, track, _ = roll_up.key.parts
-        if selected.has(currency, track):
-            period = rollups.period_of(day, selected.by), currency
-            periods[period] = rollups.added(periods.get(period, {}), roll_up.figures)
-            totals[currency] = rollups.added(totals.get(currency, {}), roll_up.figures)
+    payments, plans = _by_period(selected, rollups.DAY), _by_period(selected, rollups.PLAN)
+    of_payments, of_plans = _by_currency(payments), _by_currency(plans)
     return {
         "periods": [
-            {"period": period, **_figures(currency, figures)} for (period, currency), figures in sorted(periods.items())
+            {"period": key[0], **_figures(key[1], payments.get(key, {}), plans.get(key, {}))}
+            for key in sorted({**payments, **plans})
         ],
-        "totals": [_figures(currency, figures) for currency, figures in sorted(totals.items())],
+        "totals": [
+            _figures(currency, of_payments.get(currency, {}), of_plans.get(currency, {}))
+            for currency in sorted({**of_payments, **of_plans})
+        ],
         "range": {"from": selected.first, "to": selected.last, "zone": selected.zone},
         "recount": _recount(),
     }
+
+
+def _by_period(selected: Range, kind: str) -> dict[tuple[str, str], Figures]:
+    """Return the figures of one kind of roll-up, by period and currency."""
+    sums: dict[tuple[str, str], Figures] = {}
+    for roll_up in _roll_ups(selected, kind):
+        _, day, currency, track, _ = roll_up.key.parts
+        if roll_up.figures and selected.has(currency, track):
+            key = rollups.period_of(day, selected.by), currency
+            sums[key] = rollups.added(sums.get(key, {}), roll_up.figures)
+    return sums
+
+
+def _by_currency(periods: Mapping[tuple[str, str], Figures]) -> dict[str, Figures]:
+    sums: dict[str, Figures] = {}
+    for (_, currency), figures in periods.items():
+        sums[currency] = rollups.added(sums.get(currency, {}), figures)
+    return sums
 
 
 def details(query: Mapping[str, str]) -> dict[str, Any]:
@@ -108,11 +125,14 @@ def _plans(selected: Range) -> list[dict[str, Any]]:
         if selected.has(currency, track):
             group = currency, track, kind
             groups[group] = rollups.added(groups.get(group, {}), roll_up.figures)
-    names = ("settlements", "settled", *rollups.PLAN_FIGURES)
     return [
-        {"currency": currency, "track": track, "kind": kind, **{name: figures.get(name, 0) for name in names}}
+        {"currency": currency, "track": track, "kind": kind, **_of_plans(figures)}
         for (currency, track, kind), figures in sorted(groups.items())
     ]
+
+
+def _of_plans(figures: Figures) -> Figures:
+    return {name: figures.get(name, 0) for name in OF_PLANS}
 
 
 def _outcomes(figures: Figures) -> dict[str, int | None]:
@@ -226,7 +246,7 @@ def _roll_ups(selected: Range, kind: str = rollups.DAY) -> Iterator[RollUp]:
         yield from stored.between(partition, f"{kind}#{low}", f"{kind}#{high}#\uffff")
 
 
-def _figures(currency: str, figures: Figures) -> dict[str, Any]:
+def _figures(currency: str, figures: Figures, plans: Figures) -> dict[str, Any]:
     amounts = {name: figures.get(name, 0) for name in AMOUNTS}
     failures = {
         name.removeprefix(rollups.FAILURE): number
@@ -240,6 +260,7 @@ def _figures(currency: str, figures: Figures) -> dict[str, Any]:
         "net": net,
         "payments": figures.get("payments", 0),
         "failures": failures,
+        "plans": _of_plans(plans),
     }
 
 

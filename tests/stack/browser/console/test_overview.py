@@ -18,6 +18,7 @@ from tests.stack.browser.console.staff import Staff
 from tests.stack.conftest import Running
 from tests.stack.test_analytics import until_counted
 from tests.stack.test_roles import invoke
+from tuition.core.rollups import PLAN_FIGURES
 from tuition.storage import keys
 from tuition.storage.cursors import RECOUNT
 
@@ -267,7 +268,9 @@ def check_with_a_screen_reader(francs: Locator, books: Counter[str]) -> None:
 # --- answers in the API's place ---
 
 
-ZERO = {"created": 0, "settled": 0, "refunded": 0, "lost": 0, "fees": 0, "net": 0, "payments": 0, "failures": {}}
+NO_PLANS = dict.fromkeys(("settlements", "settled", *PLAN_FIGURES), 0)
+AMOUNTS = dict.fromkeys(("created", "settled", "refunded", "lost", "fees", "net"), 0)
+ZERO = {**AMOUNTS, "payments": 0, "failures": {}, "plans": NO_PLANS}
 RECOUNTED = {"at": "2026-11-24T05:00:00.000Z", "equal": True, "differences": []}
 DETAILS: dict[str, Any] = {"outcomes": [], "codes": [], "complete": True, "cohorts": [], "plans": []}
 PLANS: dict[str, Any] = {
@@ -290,7 +293,9 @@ def chart_rows(chart: Locator) -> list[list[str]]:
 
 
 def test_each_currency_has_its_minor_units_and_each_day_its_place(staff: Staff) -> None:
+    of_plans = {**NO_PLANS, "settled": 37_425, "settlements": 3, "started": 2, "suspended": 1, "abandoned": 4}
     usd = {**ZERO, "period": "2026-11-02", "currency": "usd", "settled": 9_007_199_254_740_99, "net": -12_345}
+    usd["plans"] = of_plans
     jpy = {**ZERO, "period": "2026-11-03", "currency": "jpy", "settled": 60_000, "net": 58_000}
     answer(staff, {"periods": [usd, jpy], "totals": [jpy, usd]}, {**DETAILS, "plans": [PLANS]})
     staff.open("#/overview")
@@ -310,7 +315,23 @@ def test_each_currency_has_its_minor_units_and_each_day_its_place(staff: Staff) 
     finding = "Plans received $374.25 in 3 payments; 2 started. Access was suspended once and restored never."
     expect(plans.locator("figcaption")).to_have_text(finding)
     assert chart_rows(plans)[1] == ["DP, installments", "374.25", "3", "2", "1", "0", "0", "0", "0", "4"]
-    expect(yen.get_by_role("figure", name="Payment plans")).to_have_count(0)
+    by_day = dollars.get_by_role("figure", name="Plans by day")
+    finding = "2 plans started and access was suspended once. The most started on 2 Nov: 2."
+    expect(by_day.locator("figcaption")).to_have_text(finding)
+    expect(by_day.get_by_role("img", name=f"Plans by day {finding}")).to_be_visible()
+    expect(by_day.locator("rect title")).to_have_text([
+        *("2026-11-01: 0 started", "2026-11-02: 2 started", "2026-11-03: 0 started"),
+        *("2026-11-01: 0 suspended", "2026-11-02: 1 suspended", "2026-11-03: 0 suspended"),
+        *("2026-11-01: 0 completed", "2026-11-02: 0 completed", "2026-11-03: 0 completed"),
+    ])  # fmt: skip
+    assert chart_rows(by_day) == [
+        ["Day", "Started", "Suspended", "Completed", "Restored", "Closed", "Refunded", "Abandoned", "Payments",
+         "Gross (USD)"],
+        ["2026-11-01", *["0"] * 8, "0.00"],
+        ["2026-11-02", "2", "1", "0", "0", "0", "0", "4", "3", "374.25"],
+        ["2026-11-03", *["0"] * 8, "0.00"],
+    ]  # fmt: skip
+    expect(yen.get_by_role("figure", name="plans")).to_have_count(0)
     net = yen.get_by_role("figure", name="Net by day")
     expect(net.locator("figcaption")).to_have_text("Net is ¥58,000 in total. The most was ¥58,000, on 3 Nov.")
     assert chart_rows(net)[3] == ["2026-11-03", "58000", "60000", "0", "0", "0"]
