@@ -133,6 +133,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     },
     "ExportFunction": FAILED_RUNS
     | {
+        "PlansTable": {"Scan"},
         "PaymentsTable/index/*": {"Query"},
         "PaymentsTable": {"BatchGetItem"},
         "EnrollmentsTable": {"BatchGetItem"},

@@ -53,7 +53,7 @@ from tuition.intake.walk import Run
 from tuition.storage import activity, items, quarantine
 from tuition.storage.items import is_personal
 from tuition.storage.tasks import Task
-from tuition.views import exports, statement
+from tuition.views import exports, plan_rows, statement
 
 HERE = "tools/declared_data.py"
 DAY_S = 86_400
@@ -534,6 +534,8 @@ def _objects() -> Iterator[Store]:
     yield Store("exports", "object", "the state of an export", INTEREST, ends, state, "ExportsBucket")
     columns = {name: _is_personal_column(name) for name in exports.HEADER}
     yield Store("export_files", "object", "the exported payments", f"{LAW}; {INTEREST}", ends, columns, "ExportsBucket")
+    columns = {name: name in CATEGORIES for name in plan_rows.HEADER}
+    yield Store("plan_files", "object", "the exported plans", f"{LAW}; {INTEREST}", ends, columns, "ExportsBucket")
     columns = {name: name in CATEGORIES for name in statement.HEADER}
     yield Store("statement_files", "object", "the lines of a statement", LAW, ends, columns, "ExportsBucket")
     of = "ArchiveBucket"

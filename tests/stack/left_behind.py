@@ -107,7 +107,8 @@ def _content(key: str, body: bytes) -> tuple[str, list[Any]]:
         return "exports", [json.loads(body)]
     if name.endswith(".csv") and name != "rest.csv":
         rows = csv.DictReader(io.StringIO(body.decode("utf-8-sig")))
-        return "export_files" if name == "payments.csv" else "statement_files", list(rows)
+        stores = {"payments.csv": "export_files", "plans.csv": "plan_files"}
+        return stores.get(name, "statement_files"), list(rows)
     if folder in ("hours", "keys", "roots"):  # signatures, public keys, and a hash of each day
         return "digests", []
     return "failed_records", [{"record": body.decode("utf-8", "replace")}]

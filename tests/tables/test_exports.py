@@ -17,9 +17,10 @@ from botocore.exceptions import EndpointConnectionError
 from moto import mock_aws
 
 import export
-from tests import permissions
+from tests import permissions, plan_calls
 from tests.harness import Harness, Student
 from tests.tables.test_admin import buy_track
+from tests.tables.test_plans import member
 from tuition import clock, log
 from tuition.core import timestamps
 from tuition.core.errors import Contended
@@ -28,7 +29,7 @@ from tuition.core.money import Money
 from tuition.core.payment import Payment, Terms
 from tuition.core.refund_request import RefundRequest, State
 from tuition.storage import dynamodb, keys, ledger, mapping, queries
-from tuition.views import exports, payment_list
+from tuition.views import exports, payment_list, plan_rows, spreadsheet
 from tuition.views.payment_json import PaymentView
 
 ORDER = "POST /api/admin/exports"
@@ -246,7 +247,7 @@ def test_an_export_of_a_hundred_pages_is_complete_and_contains_no_formula(
 
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@x", "  =1", "＝1", '"=1"', "\tx"])
 def test_a_cell_that_a_spreadsheet_would_evaluate_becomes_text(cell: str) -> None:
-    assert exports.harmless(cell) == "'" + cell
+    assert spreadsheet.harmless(cell) == "'" + cell
 
 
 SIGNS = [char for char in map(chr, range(0x110000)) if unicodedata.normalize("NFKC", char) in (*"=+-@", "\u2212")]
@@ -257,12 +258,12 @@ SIGNS = [char for char in map(chr, range(0x110000)) if unicodedata.normalize("NF
 def test_a_sign_that_only_looks_like_the_start_of_a_formula_makes_a_text(delimiter: str, invisible: str) -> None:
     for sign in SIGNS:
         cell = f"{invisible}{sign}1"
-        assert exports.harmless(delimiter + cell) == f"{delimiter}'{cell}", ascii(sign)
+        assert spreadsheet.harmless(delimiter + cell) == f"{delimiter}'{cell}", ascii(sign)
 
 
 @pytest.mark.parametrize("blank", ["\t", "\r", "\n"])
 def test_a_cell_that_begins_with_a_delimiter_is_text_before_and_after_it(blank: str) -> None:
-    assert exports.harmless(f"{blank}=1") == f"'{blank}'=1"
+    assert spreadsheet.harmless(f"{blank}=1") == f"'{blank}'=1"
 
 
 DELIMITERS = [",", ";", "\t", "|", "\r", "\n", "\r\n", "\x0b", "\x0c", "\x85", "\u2028", "\u2029"]
@@ -272,7 +273,7 @@ DELIMITERS = [",", ";", "\t", "|", "\r", "\n", "\r\n", "\x0b", "\x0c", "\x85", "
 @pytest.mark.parametrize("formula", ["=1+1", "+1", "-1", "@x", "＝1", ' "=1"', '"=1"', "'=1"[1:], "\u200b=1"])
 def test_no_delimiter_of_any_spreadsheet_begins_a_formula(delimiter: str, formula: str) -> None:
     """Excel with a German, French or Italian locale splits the file at `;`, whatever quotes it has."""
-    harmless = exports.harmless(f"a{delimiter}{formula}{delimiter}b{delimiter}{formula}")
+    harmless = spreadsheet.harmless(f"a{delimiter}{formula}{delimiter}b{delimiter}{formula}")
     for piece in harmless.replace("\r\n", delimiter).split(delimiter):
         assert piece.strip(' "\u200b')[:1] not in {"=", "+", "-", "@", "＝"}, harmless
     assert harmless.count("'") == 2
@@ -282,7 +283,7 @@ def test_no_delimiter_of_any_spreadsheet_begins_a_formula(delimiter: str, formul
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_a_formula_stays_text_whichever_delimiter_a_spreadsheet_uses(delimiter: str) -> None:
     row = ["pay_1", "ok;=cmd|' /C calc'!A0", 'x\t"=1+1"', 'a\n=2\n;"@SUM(1)"', ',=1"', '";=1']
-    line = exports.encode([[exports.harmless(cell) for cell in row]]).decode()
+    line = exports.encode([[spreadsheet.harmless(cell) for cell in row]]).decode()
     cells = [cell for parsed in csv.reader(io.StringIO(line, newline=""), delimiter=delimiter) for cell in parsed]
     pieces = line.replace("\n", delimiter).replace("\r", delimiter).split(delimiter)
     for cell in [*cells, *pieces]:
@@ -293,7 +294,7 @@ def test_a_formula_stays_text_whichever_delimiter_a_spreadsheet_uses(delimiter: 
     "cell", ["", "ada@example.org", "a=b", "a, b; c", "no; I am -1", "1-2", "'=1", "ünï\u202ecode", "4242"]
 )
 def test_any_other_cell_is_unchanged(cell: str) -> None:
-    assert exports.harmless(cell) == cell
+    assert spreadsheet.harmless(cell) == cell
 
 
 def test_an_export_resumes_where_its_time_ended(
@@ -432,6 +433,42 @@ def test_an_export_by_track_contains_only_that_track_and_an_unfiltered_one_conta
     assert {row["track"] for row in files.table(ids["track"])} == {"DP"}
 
 
+def test_an_export_of_plans_has_each_that_matches_once_although_one_is_paid_while_it_is_made(
+    tuition: Harness, files: ExportFiles, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan_calls.offer_plans(monkeypatch.setattr)
+    monkeypatch.setattr(plan_rows, "PLANS_PER_PAGE", 1)
+    tuition.empty_table("plans", "plan_id")
+    students = [Student(f"{student.sub}-{number}") for number in range(3)]
+    plans = {plan_calls.started(tuition, one)["plan_id"]: one for one in students}
+    member(tuition, student)
+    filters = {"kind": "installments", "attention": False}
+    ordered = tuition.admin(admin, ORDER, {"kind": "plans", "filters": filters})
+    assert queries.audit_trail(admin.sub)[-1]["transition"] == {
+        "export": {"kind": "plans", "plan_kind": "installments", "attention": "false"}
+    }
+    export_id = ordered.body["export_id"]
+    assert [result["state"] for result in files.run(exports.LAST_S + 3)] == ["paused"]
+    for plan_id, one in plans.items():
+        tuition.pay(plan_calls.pay(tuition, one, plan_id, "rest").body["payment_intent_id"])
+    tuition.deliver_all()
+    for _ in range(5):
+        export_status(tuition, admin, export_id)
+        files.run()
+    done = export_status(tuition, admin, export_id)
+    assert (done["kind"], done["state"], done["rows"], done["statement"]) == ("plans", "done", 3, None)
+    assert "plans-" in parse_qs(urlsplit(done["url"]).query)["response-content-disposition"][0]
+    rows = files.table(export_id, "plans")
+    assert {row["plan_id"]: row["user_id"] for row in rows} == {key: one.sub for key, one in plans.items()}
+    assert len(rows) == 3
+    columns = ("status", "received", "outstanding", "next_amount", "total_decimal", "outstanding_decimal", "email")
+    assert {row["status"] for row in rows} <= {"ACTIVE", "COMPLETE"}
+    for row in rows:
+        of_active = ("ACTIVE", "12475", "37425", "12475", "499.00", "374.25", f"{row['user_id']}@example.org")
+        of_complete = ("COMPLETE", "49900", "0", "", "499.00", "0.00", f"{row['user_id']}@example.org")
+        assert tuple(row[name] for name in columns) == (of_active if row["status"] == "ACTIVE" else of_complete)
+
+
 def test_the_audit_trail_names_who_ordered_an_export_but_not_the_search_text(
     tuition: Harness, files: ExportFiles, student: Student, admin: Student
 ) -> None:
@@ -514,6 +551,8 @@ def test_an_export_that_a_later_version_stored_is_read_without_its_new_field(
     "body",
     [
         *({"filters": {"status": "PAID"}}, {"filters": {"limit": "3"}}, {"filters": []}, {"filters": {"q": ["x"]}}),
+        *({"kind": "plans", "filters": {"status": "PAID"}}, {"kind": "plans", "filters": {"q": "ada"}}),
+        {"kind": "plans", "month": "2026-11"},
         *({"filters": {"amount_min": 1.5}}, {"filters": {"colour": "red"}}, {"filters": {"q": "\ud800"}}, {"x": {}}),
     ],
 )

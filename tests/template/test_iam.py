@@ -89,7 +89,7 @@ def test_no_function_can_delete_or_overwrite_a_payment_or_an_audit_record(
         assert "UpdateItem" not in granted.get(table, set())
 
 
-def test_only_the_audit_and_its_workers_may_scan_payments_and_enrollments_the_recount_figures_and_a_rebuild_words(
+def test_only_the_audit_may_scan_payments_and_enrollments_the_recount_figures_a_rebuild_words_and_an_export_plans(
     resources: dict[str, Any],
 ) -> None:
     scans = {
@@ -100,7 +100,8 @@ def test_only_the_audit_and_its_workers_may_scan_payments_and_enrollments_the_re
     }
     functions, tables = ("AuditFunction", "ReconcileWorkerFunction"), ("EnrollmentsTable", "PaymentsTable")
     rebuilt = {("RecountFunction", "AnalyticsTable"), ("ConsoleTablesFunction", "SearchTable")}
-    assert scans == {(function, table) for function in functions for table in tables} | rebuilt
+    exported = {("ExportFunction", "PlansTable")}
+    assert scans == {(function, table) for function in functions for table in tables} | rebuilt | exported
 
 
 def test_no_policy_has_a_wildcard(resources: dict[str, Any]) -> None:

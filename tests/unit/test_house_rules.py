@@ -245,7 +245,9 @@ INIT_LOADS: dict[str, set[str]] = {
     "console_tables": READ | {"outbox.console_tables", "storage.activity", "storage.search"},
     "emails": COMMIT | {"storage.effects", "outbox.emails", "outbox.rendering", "outbox.ses"},
     "enrollments": READ | {"views.payment_json", "views.student"},
-    "export": LIST | {f"views.{name}" for name in ("exports", "filters", "recorded_reads", "spreadsheet", "statement")},
+    "export": LIST
+    | {f"views.{name}" for name in ("exports", "filters", "recorded_reads", "spreadsheet", "statement")}
+    | {"views.plan_list", "views.plan_rows"},
     "my_data": COMMIT
     | {"storage.effects", "storage.limits", "storage.notes", "storage.search"}
     | {"views.personal_data"},

@@ -26,7 +26,7 @@ from tuition.api import MAX_KEY_LENGTH, PROBLEM_TYPES
 from tuition.core.errors import TuitionError
 from tuition.payments import refunds
 from tuition.settings import Settings
-from tuition.views import filters
+from tuition.views import filters, plan_rows
 
 DOCUMENT: dict[str, Any] = json.loads(openapi.DOCUMENT.read_text(encoding="utf-8"))
 BY_ROUTE = {operation.route: operation for operation in openapi.OPERATIONS}
@@ -139,7 +139,8 @@ def test_a_query_has_exactly_the_parameters_that_its_handler_accepts(operation: 
 
 
 def test_an_export_takes_the_filters_of_the_list() -> None:
-    assert set(DOCUMENT["components"]["schemas"]["PaymentFilters"]["properties"]) == set(filters.FILTERS)
+    exported = DOCUMENT["components"]["schemas"]["ExportFilters"]["properties"]
+    assert set(exported) == {*filters.FILTERS, *plan_rows.FILTERS}
 
 
 def test_the_lengths_of_texts_and_keys_are_those_of_the_handlers() -> None:

@@ -112,8 +112,11 @@ function Table({ title, columns, rows }) {
   </table></div>`;
 }
 
-/** The table as a CSV file (RFC 4180). A text that a spreadsheet would take for a formula begins with an apostrophe. */
-function csvAddress(columns, rows) {
+/**
+ * A table as a CSV file (RFC 4180), as an address. Columns and rows are those of a chart. A text that a spreadsheet would
+ * take for a formula begins with an apostrophe.
+ */
+export function csvAddress(columns, rows) {
   const quoted = (cell) => {
     const text = String(cell);
     return `"${(/^[=+@\t\r]|^-(?!\d)/.test(text) ? `'${text}` : text).replace(/"/g, '""')}"`;

@@ -1,4 +1,4 @@
-// The filters of the payments list: parameters of the address and of the API alike.
+// The filters of the lists of payments and plans: parameters of the address and of the API alike.
 
 const FILTERS = [
   "q",
@@ -17,9 +17,12 @@ const FILTERS = [
   "currency",
 ];
 
-/** The filters that are set in a route's query. */
-export const activeFilters = (query) =>
-  Object.fromEntries(FILTERS.filter((name) => query[name]).map((name) => [name, query[name]]));
+/** The filters of the list of plans that an export has too. */
+export const PLAN_FILTERS = ["status", "kind", "track", "due_from", "due_to", "attention"];
+
+/** The filters that are set in a route's query, of those with these names. */
+export const activeFilters = (query, names = FILTERS) =>
+  Object.fromEntries(names.filter((name) => query[name]).map((name) => [name, query[name]]));
 
 export const hasFilters = (query) => Object.keys(activeFilters(query)).length > 0;
 

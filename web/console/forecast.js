@@ -1,6 +1,7 @@
 // The cash that payment plans are expected to bring in, by month and currency.
-import { moneyWithCode } from "../shared/format.js";
+import { decimal, moneyWithCode } from "../shared/format.js";
 import { get, useResponse } from "./api.js";
+import { csvAddress } from "./chart.js";
 import { Empty, WhenLoaded } from "./components.js";
 import { html } from "./preact.js";
 import { changeQuery, routeTo } from "./route.js";
@@ -26,6 +27,19 @@ async function load(months) {
   return { read, rows: [...sums.entries()].sort(([a], [b]) => a.localeCompare(b)).map(([, row]) => row) };
 }
 
+function csvOf(rows) {
+  const cells = ({ currency, due, at_risk: atRisk, installments }) => [
+    currency.toUpperCase(),
+    decimal(due, currency),
+    decimal(atRisk, currency),
+    installments,
+  ];
+  return csvAddress(
+    ["Month", "Currency", "Expected", "At risk", "Installments"],
+    rows.map((row) => ({ label: row.month, cells: cells(row) })),
+  );
+}
+
 export function Forecast({ query }) {
   const months = MONTHS.includes(query.months) ? query.months : "6";
   const state = useResponse(() => load(months), [months]);
@@ -43,5 +57,6 @@ export function Forecast({ query }) {
           <td class="right"><span class="sum">${moneyWithCode(row.due, row.currency)}</span></td>
           <td class="right"><span class="sum">${moneyWithCode(row.at_risk, row.currency)}</span></td>
           <td class="right">${row.installments}</td></tr>`)}</tbody></table></div>
-      <p class="small">From ${read} ${read === 1 ? "plan" : "plans"}.</p>`}<//>`;
+      <p class="small">From ${read} ${read === 1 ? "plan" : "plans"}.</p>
+      <p class="actions screen-only"><a class="button quiet" download="forecast.csv" href=${csvOf(rows)}>CSV<span class="visually-hidden"> of the forecast</span></a></p>`}<//>`;
 }

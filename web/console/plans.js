@@ -3,13 +3,14 @@ import { moneyWithCode } from "../shared/format.js";
 import { get, paymentChanged, useResponse } from "./api.js";
 import { AttentionChips, Empty, None, Pager, productOf, UserLink, WhenLoaded } from "./components.js";
 import { BATCH_DECISIONS, PlanBatch } from "./plan_batch.js";
+import { activeFilters, PLAN_FILTERS } from "./filters.js";
 import { html, useRef, useState } from "./preact.js";
 import { Choose, ChooseAll, QueueBar, useQueue } from "./queue.js";
 import { Result } from "./result.js";
 import { changeQuery, openDialog, routeTo } from "./route.js";
 import { planStatus, planStatuses } from "./status.js";
 
-const FILTERS = ["status", "kind", "track", "due_from", "due_to", "attention", "q"];
+const FILTERS = [...PLAN_FILTERS, "q"];
 const KINDS = [
   ["installments", "Installments"],
   ["membership", "Membership"],
@@ -33,7 +34,7 @@ export function Plans({ query, staff }) {
   const isNewestFirst = Boolean(query.q || query.attention === "true");
   return html`<h1 tabindex="-1">Payment plans</h1>
     <${Result} result=${queue.result} />
-    <${Filters} query=${query} isFiltered=${isFiltered} />
+    <${Filters} query=${query} isFiltered=${isFiltered} staff=${staff} />
     <${WhenLoaded} of=${state} empty=${empty}>
       ${({ plans, next_cursor: next }) => html`${staff.decides && html`<${DecideBar} queue=${queue} />`}
       <${PlanTable} plans=${plans} queue=${staff.decides ? queue : undefined} />
@@ -59,7 +60,7 @@ function BatchDecision({ query, rows, queue }) {
   return html`<${PlanBatch} plans=${chosen} choice=${query.on} nameOf=${nameOf} done=${finish} />`;
 }
 
-function Filters({ query, isFiltered }) {
+function Filters({ query, isFiltered, staff }) {
   const { tracks = [], memberships = [], no_longer_sold: former = [] } = useResponse(() => get("/payments/tracks"), []).response ?? {};
   const products = [...tracks, ...memberships, ...former].map((product) => [productOf(product), productOf(product)]);
   const set = (changes) => changeQuery({ ...changes, cursor: "" });
@@ -81,6 +82,7 @@ function Filters({ query, isFiltered }) {
       <button type="submit" class="quiet">Find</button>
       ${isFiltered && html`<a class="button quiet" href=${routeTo(["plans"])}>Clear all filters</a>`}
       <a class="button quiet" href=${routeTo(["forecast"])}>Forecast</a>
+      ${staff.decides && !query.q && html`<a class="button quiet" href=${routeTo(["exports"], { ...activeFilters(query, PLAN_FILTERS), new: "plans" })}>Export all as CSV</a>`}
     </div>
     <div class="line">
       ${select("status", "Status", planStatuses)}

@@ -8,6 +8,7 @@ from api_schema.staff.fields import AnyTrack, Code, Flag
 from api_schema.staff.payment_list import FAILURE, METHOD, REFUNDED
 from tuition.core import statement as core_statement
 from tuition.core.payment import Status
+from tuition.core.plan import Status as PlanStatus
 from tuition.core.refs import PlanKind
 from tuition.core.refund_request import State
 from tuition.core.stripe_json import MAX_ID_LENGTH
@@ -17,10 +18,10 @@ from tuition.views.filters import Refunded
 
 
 @dataclass(kw_only=True)
-class PaymentFilters:
-    """The filters of the list of payments. Numbers and booleans may also be texts."""
+class ExportFilters:
+    """The filters of the list of payments, or of the list of plans. Numbers and booleans may also be texts."""
 
-    status: Status | None = None
+    status: Annotated[Status | PlanStatus | None, About("A status of payments, or of plans.")] = None
     track: AnyTrack | None = None
     refunded: Annotated[bool | Refunded | None, About(REFUNDED)] = None
     attention: Annotated[bool | Flag | None, About()] = None
@@ -33,7 +34,10 @@ class PaymentFilters:
     amount_min: Annotated[int | None, About(minimum=0, maximum=999_999_999_999)] = None
     amount_max: Annotated[int | None, About(minimum=0, maximum=999_999_999_999)] = None
     currency: Currency | None = None
-    q: Annotated[str | None, About(maxLength=MAX_ID_LENGTH)] = None
+    q: Annotated[str | None, About("Of payments only.", maxLength=MAX_ID_LENGTH)] = None
+    kind: Annotated[PlanKind | None, About("Of plans only.")] = None
+    due_from: Annotated[Day | None, About("Of plans only: the first day on which the next installment is due.")] = None
+    due_to: Annotated[Day | None, About("Of plans only: the last day on which the next installment is due.")] = None
 
 
 @dataclass(kw_only=True)
@@ -43,11 +47,11 @@ class ExportOrder:
     kind: Annotated[
         ExportKind,
         About(
-            "`payments`: the payments that match the filters. `statement`: every balance transaction of a month."
+            "`payments` or `plans`: those that match the filters. `statement`: every balance transaction of a month."
             " `payouts`: what the payouts of a month include."
         ),
     ] = "payments"
-    filters: Annotated[PaymentFilters, About("For `payments` only.")] = field(default_factory=PaymentFilters)
+    filters: Annotated[ExportFilters, About("For `payments` and `plans` only.")] = field(default_factory=ExportFilters)
     month: Annotated[
         str | None,
         About("For a `statement` and `payouts` only: the month, UTC.", pattern=statement.MONTH_PATTERN),

@@ -114,7 +114,7 @@ TRANSITION: Mapping[str, Any] = {
     "export": {
         **dict.fromkeys(("kind", "month", "status", "track", "refunded", "attention", "disputed", "from"), VALUE),
         **dict.fromkeys(("to", "amount_min", "amount_max", "currency", "refund_request", "method", "failure"), VALUE),
-        **dict.fromkeys(("searched", "user"), VALUE),
+        **dict.fromkeys(("searched", "user", "plan_kind", "due_from", "due_to"), VALUE),
     },
     "note": {"id": VALUE, "payment": VALUE},
     "evidence": {"dispute": VALUE, "payment": VALUE, "characters": VALUE},

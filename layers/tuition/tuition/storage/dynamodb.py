@@ -277,8 +277,8 @@ def scan_page(
 ) -> Page:
     """Read one page of a segment of a table, strongly consistent. The items of one hash key follow each other.
 
-    Only the roles of the daily audit and of the reconciler's workers may scan payments and enrollments, and that of the
-    recount the figures.
+    Only the roles of the daily audit and of the reconciler's workers may scan payments and enrollments, that of the
+    recount the figures, and that of exports the plans.
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Scan.html#Scan.ParallelScan
     """
     params: Item = {"ExclusiveStartKey": start} if start else {}

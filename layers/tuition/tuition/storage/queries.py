@@ -264,6 +264,16 @@ def plans_by_id(plan_ids: Iterable[str]) -> "list[Plan]":
     return [plans[plan_id] for plan_id in ids if plan_id in plans]
 
 
+def page_of_plans(limit: int, after: str | None) -> "tuple[list[Plan], str | None]":
+    """Read the next plans of the table after this one, strongly consistent, and the id of the last; None at its end.
+
+    A scan: each plan has its place, whatever changes in it.
+    """
+    page = dynamodb.scan_page(PlanItem, limit=limit, start=keys.plan_key(after) if after else None)
+    last = page.last_key["plan_id"]["S"] if page.last_key else None
+    return list(map(mapping.plan_from_raw, page.items)), last
+
+
 def plan_items_of_user(user_id: str) -> Iterator[Item]:
     """Yield the item of every plan of a user, the newest first: a query and a batch read per page."""
     for page in dynamodb.query_pages(plans_by_user(user_id), descending=True, limit=PAGE_OF_PAYMENTS):

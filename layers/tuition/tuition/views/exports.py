@@ -1,4 +1,4 @@
-"""Export payments that match a filter, or the accountant's files of a month, as CSV: ordered, made, downloaded.
+"""Export payments or plans that match a filter, or an accountant's files of a month, as CSV: order, make, download.
 
 An HTTP API cannot stream and a Lambda response is limited to 6 MB, so an invocation of its own writes the file to S3
 by multipart upload. The export's state is an object beside it, with the filter, the progress and a lease. Both expire
@@ -16,7 +16,7 @@ import csv
 import json
 import re
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from typing import Any, Literal, cast, get_args
@@ -31,13 +31,15 @@ from tuition.core.stored import read
 from tuition.settings import settings
 from tuition.storage import ledger
 from tuition.storage.queries import Cursor
-from tuition.views import filters, payment_list, recorded_reads, statement
+from tuition.views import filters, payment_list, plan_list, plan_rows, recorded_reads, statement
 from tuition.views.payment_json import FIELDS, Field, PaymentView
-from tuition.views.spreadsheet import encode, harmless
+from tuition.views.spreadsheet import cell, encode
 from tuition.views.statement import FileSums, Page, StatementTooLarge
 
 State = Literal["waiting", "running", "paused", "done", "failed"]
-ExportKind = Literal["payments", "statement", "payouts"]
+ExportKind = Literal["payments", "plans", "statement", "payouts"]
+LISTS = ("payments", "plans")
+"""The kinds that have filters. The others have a month."""
 
 PART_BYTES = 8 * 1024 * 1024
 """S3 requires 5 MiB per part, except for the last. At most 10,000 parts make 80 GB."""
@@ -77,8 +79,8 @@ class ExportIncomplete(TuitionError):
 class Export:
     """The state of one export, as stored.
 
-    `kind` is what it contains: payments, or of a month the statement or what its payouts include. `filters` are those
-    of the list of payments, or the month. `summary` has the sums of what is stored of a statement.
+    `kind` is what it contains: payments, plans, or of a month the statement or what its payouts include. `filters` are
+    those of the list of payments or plans, or the month. `summary` has the sums of what is stored of a statement.
     `leased_until` and `updated_at` are epoch seconds, the other times RFC 3339. `rows` and `size` count what is stored
     (uploaded or in the remainder; uploaded), and `rows_found` may be ahead. `cursor` is after the last row stored;
     `walked` means that no page is left to read.
@@ -111,6 +113,11 @@ class Export:
         return f"{self.kind}.csv"
 
     @property
+    def is_list(self) -> bool:
+        """Whether it contains what matches filters, and has no sums."""
+        return self.kind in LISTS
+
+    @property
     def is_final(self) -> bool:
         """Whether the export is done or has failed."""
         return self.state in ("done", "failed")
@@ -125,21 +132,25 @@ class Export:
 
 @aws_client.failures_as_unavailable("S3 or Lambda failed")
 def order(body: Mapping[str, Any], staff: str, kind: object = "payments", month: object = None) -> dict[str, Any]:
-    """Start an export of all payments that match these filters, or a file of a month. Raises `Unprocessable`."""
+    """Start an export of what matches these filters, or a file of a month. Raises `Unprocessable`."""
     if kind not in get_args(ExportKind):
         raise Unprocessable(f"kind must be one of {', '.join(get_args(ExportKind))}", field="kind")
-    if kind == "payments" and month is not None:
-        raise Unprocessable("month is for a statement or payouts. Use the filters from and to.", field="month")
-    if kind != "payments" and body:
+    if kind in LISTS and month is not None:
+        raise Unprocessable("month is for a statement or payouts. Use filters instead.", field="month")
+    if kind not in LISTS and body:
         raise Unprocessable("A statement has no filters. Send a month.", field="filters")
     export_id = f"exp_{uuid.uuid4().hex}"
     now = timestamps.iso(clock.now())
     audited: dict[str, Any]
     if kind == "payments":
-        parsed = filters.parse(_as_query(body))
+        parsed = filters.parse(_as_query(body, filters.FILTERS))
         _record_reads(parsed, staff)
         query = {n: json.dumps(v) if isinstance(v, (bool, int)) else v for n, v in parsed.to_json().items()}
         audited = {n: value for n, value in query.items() if n != "q"} | ({"searched": True} if parsed.q else {})
+    elif kind == "plans":
+        query = _as_query(body, plan_rows.FILTERS)
+        plan_list.parse(query)
+        audited = {**query, "kind": kind} | ({"plan_kind": query["kind"]} if "kind" in query else {})
     else:
         query = {"month": statement.parse_month(month, clock.now())}
         audited = {"kind": kind, **query}
@@ -161,11 +172,11 @@ def _record_reads(parsed: filters.Filters, staff: str) -> None:
         recorded_reads.record(staff, (view.payment.user_id for view in views))
 
 
-def _as_query(body: Mapping[str, Any]) -> dict[str, str]:
-    """Return the filters of a body as they are written in a query."""
+def _as_query(body: Mapping[str, Any], names: Collection[str]) -> dict[str, str]:
+    """Return the filters of a body, of those with these names, as they are written in a query."""
     query = {}
     for name, value in body.items():
-        if name not in filters.FILTERS:
+        if name not in names:
             raise Unprocessable(f"{name[:40]!r} is not a filter", field="filters")
         if value is not None:
             if not isinstance(value, (str, int)):
@@ -214,7 +225,7 @@ def _to_json(export: Export) -> dict[str, Any]:
 
 
 def _link(export: Export) -> str:
-    of = f"{export.kind}-{export.filters['month']}" if export.kind != "payments" else export.kind
+    of = export.kind if export.is_list else f"{export.kind}-{export.filters['month']}"
     name = f"{of}-{export.ordered_at[:19].replace(':', '')}.csv"
     params = {"Bucket": settings().exports_bucket, "Key": export.object_key(export.file_name)}
     params["ResponseContentDisposition"] = f'attachment; filename="{name}"'
@@ -337,7 +348,7 @@ class _Run:
             elif clock.now() - self.reported_at > REPORT_INTERVAL_S:
                 self.reported_at = clock.now()
                 self.store(rows_found=progress.rows)
-        bytes_s = READ_BACK_BYTES_S if self.export.kind == "payments" else ADD_UP_BYTES_S
+        bytes_s = READ_BACK_BYTES_S if self.export.is_list else ADD_UP_BYTES_S
         if self.remaining_s() < 5 + (self.export.size + len(buffer)) // bytes_s:
             self.pause(buffer, progress)
         else:
@@ -347,7 +358,7 @@ class _Run:
         """Return what an earlier invocation did not upload; for a new file the byte order mark and the header row."""
         if self.export.has_remainder:
             return bytes(self.s3.get_object(Bucket=self.bucket, Key=self.export.object_key("rest.csv"))["Body"].read())
-        header = HEADER if self.export.kind == "payments" else statement.HEADER
+        header = {"payments": HEADER, "plans": plan_rows.HEADER}.get(self.export.kind, statement.HEADER)
         return b"" if self.export.parts else "\ufeff".encode() + encode([header])
 
     def pause(self, buffer: bytes, progress: "_Progress") -> None:
@@ -385,7 +396,7 @@ class _Run:
         """Return the number of bytes and of records in the finished file, and the sums of a statement's records."""
         response = self.s3.get_object(Bucket=self.bucket, Key=self.export.object_key(self.export.file_name))
         lines = (line.decode("utf-8-sig") for line in response["Body"].iter_lines(chunk_size=1 << 20, keepends=True))
-        if self.export.kind == "payments":
+        if self.export.is_list:
             return int(response["ContentLength"]), sum(1 for _ in csv.reader(lines)) - 1, FileSums([], [])
         sums = statement.file_sums(csv.DictReader(lines))
         return int(response["ContentLength"]), sum(one.lines for one in sums.sums), sums
@@ -416,6 +427,9 @@ def _page(export: Export, progress: _Progress) -> Page:
         cursor = Cursor(*progress.cursor) if progress.cursor else None
         views, last = payment_list.find(filters.parse(export.filters), PAGE, cursor, steady=True)
         return Page([row(view) for view in views], [last.stage, last.sort_key, last.item_id] if last else None, {})
+    if export.kind == "plans":
+        rows, cursor_after = plan_rows.page(export.filters, progress.cursor)
+        return Page(rows, cursor_after, {})
     read_page = statement.statement_page if export.kind == "statement" else statement.payouts_page
     return read_page(export.filters["month"], export.ordered_at, progress.cursor, progress.summary)
 
@@ -432,16 +446,8 @@ def row(view: PaymentView) -> list[str | int]:
 
 
 def _cells(column: Field, view: PaymentView) -> list[str | int]:
-    cell = _cell(column.value(view))
-    return [cell, column.decimal(view) or ""] if column.currency else [cell]
-
-
-def _cell(value: Any) -> str | int:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list):
-        return harmless(" ".join(map(str, value)))
-    return value if isinstance(value, int) else harmless(value or "")
+    value = cell(column.value(view))
+    return [value, column.decimal(view) or ""] if column.currency else [value]
 
 
 # --- S3 and Lambda ---

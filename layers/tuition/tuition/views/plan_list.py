@@ -81,14 +81,14 @@ def page(chosen: PlanFilters, limit: int, cursor: str | None) -> tuple[list[Plan
         if not batch:
             return plans, None
         last = batch[-1]
-        plans += [one for one in queries.plans_by_id(position.item_id for position in batch) if _matches(chosen, one)]
+        plans += [one for one in queries.plans_by_id(position.item_id for position in batch) if matches(chosen, one)]
         if len(plans) >= limit:
             break
     more = last is not None and next(positions, None) is not None
     return plans, last.encode(chosen.list_id) if last and more else None
 
 
-def _matches(chosen: PlanFilters, one: Plan) -> bool:
+def matches(chosen: PlanFilters, one: Plan) -> bool:
     """Whether a plan matches. An index may lag behind its table, so the plan itself is checked."""
     exact = (
         (chosen.status, one.status),

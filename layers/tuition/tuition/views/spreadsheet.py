@@ -7,6 +7,7 @@ import csv
 import io
 import re
 from collections.abc import Sequence
+from typing import Any
 
 DELIMITERS = r",;|\t\r\n\x0b\x0c\x1c-\x1e\x85\u2028\u2029"
 """Each begins a cell or a row in some spreadsheet. Excel splits at `;` where a comma is the decimal point, and so do
@@ -22,6 +23,15 @@ FORMULA = re.compile(rf"^(?=[{DELIMITERS}])|(?:^|(?<=[{DELIMITERS}]))(?=(?:(?![{
 def harmless(cell: str) -> str:
     """Return a text that no spreadsheet takes for a formula, whichever delimiter it uses."""
     return FORMULA.sub("'", cell)
+
+
+def cell(value: Any) -> str | int:
+    """Return a value, of JSON types, as a cell. A list becomes a text with blanks between its parts."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return harmless(" ".join(map(str, value)))
+    return value if isinstance(value, int) else harmless(value or "")
 
 
 def encode(rows: Sequence[Sequence[str | int]]) -> bytes:

@@ -266,7 +266,7 @@ def adds_up(kind: str, sums: FileSums, summary: Mapping[str, Any]) -> bool:
 
 def to_json(kind: str, filters: Mapping[str, str], ordered_at: str, summary: Mapping[str, Any]) -> dict[str, Any]:
     """Return the statement or the tie-out of a finished file as the API has it; the other one is None."""
-    if kind == "payments":
+    if kind not in ("statement", "payouts"):
         return {"statement": None, "tie_out": None}
     month = filters["month"]
     _, last = bounds(month, ordered_at)

@@ -1,6 +1,9 @@
 """The life of a payment plan with staff: found, moved, waived, charged and closed, with what each dialog says."""
 
+import csv
+import io
 import re
+from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Locator, Route, expect
@@ -36,6 +39,7 @@ def test_plans_are_paused_at_once_and_one_is_moved_waived_revoked_and_closed_wit
     staff.expected_errors.append(r"status of 409 ")
     token = staff.running.token(sub)
     plan, other = (started(staff.running, token, track) for track in ("DP", "FSD"))
+    _export(staff, {plan["plan_id"], other["plan_id"]})
     staff.open("#/plans")
     staff.main.get_by_role("searchbox", name="Find").fill(f"{sub}@example.org")
     staff.page.keyboard.press("Enter")
@@ -95,6 +99,31 @@ def test_plans_are_paused_at_once_and_one_is_moved_waived_revoked_and_closed_wit
     staff.expect_text("The plan is “Paused”: record 2 of the plan")
     staff.main.get_by_role("link", name="Installment 1 of a payment plan").click()
     staff.expect_text("Plan closed")
+
+
+def _export(staff: Staff, plan_ids: set[str]) -> None:
+    """Export the plans of installments, and download the forecast, which the page has computed."""
+    staff.open("#/plans?kind=installments")
+    staff.main.get_by_role("link", name="Export all as CSV").click()
+    staff.expect_text("Exports every payment plan that matches, one per row.")
+    staff.expect_text("Kind: installments")
+    staff.page.get_by_role("button", name="Export CSV").click()
+    expect(staff.main.get_by_text(re.compile(r"^Export ready: [\d,]+ plans"))).to_be_visible(timeout=60_000)
+    staff.expect_accessible()
+    rows = _download(staff, "Download CSV")
+    assert plan_ids <= {row["plan_id"] for row in rows}
+    assert {row["kind"] for row in rows} == {"installments"}
+    staff.open("#/forecast")
+    table = staff.main.get_by_role("table").locator("tbody tr")
+    expect(table.first).to_be_visible()
+    expect(table).to_have_count(len(_download(staff, "CSV of the forecast")))
+    staff.expect_accessible()
+
+
+def _download(staff: Staff, name: str) -> list[dict[str, str]]:
+    with staff.page.expect_download() as download:
+        staff.main.get_by_role("link", name=name).click()
+    return list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text(encoding="utf-8-sig"))))
 
 
 def _pause_both_although_one_changes(staff: Staff, plan: dict[str, Any], other: dict[str, Any]) -> None:
