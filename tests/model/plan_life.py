@@ -17,6 +17,7 @@ from tests import plan_calls
 from tests.acceptance import ACCEPTANCE
 from tests.model import checkers, plan_checkers
 from tests.model.simulation import Actor, Fate, Simulation, running, without_inspector
+from tests.unit.plan_stories import random_rules
 from tuition.core import catalog, plan_attention, plan_outcomes
 from tuition.core.errors import PaymentInProgress
 from tuition.core.facts import Kind
@@ -30,11 +31,8 @@ from tuition.storage import ledger
 
 DAY_S = 86_400
 DAY = float(DAY_S)
-OTHER_RULES = {
-    3: {"PLAN_GRACE_DAYS": "4", "PLAN_RETRY_DAYS": "0,1,3", "PLAN_GIVE_UP_DAYS": "9", "PLAN_NOTICE_DAYS": "1"},
-    9: {"PLAN_GRACE_DAYS": "30", "PLAN_RETRY_DAYS": "0,10,29", "PLAN_GIVE_UP_DAYS": "90", "PLAN_NOTICE_DAYS": "28"},
-}
-"""The rules of plans in the lives whose seed ends with these digits. All others have the default rules."""
+RULE_SEEDS = (3, 9)
+"""The lives whose seed ends with these digits have random rules of plans, all others the default ones."""
 PASSES = (900.0, 6 * 3600.0, DAY, DAY, DAY, 2 * DAY, 3 * DAY, 7 * DAY, 15 * DAY)
 OUTAGE = 40 * DAY
 FATES: tuple[Fate, ...] = ("kill before", "kill after", "drop before", "drop after", "conflict", "error", "throttle")
@@ -549,8 +547,9 @@ def run_life(seed: int, defect: InstallDefect | None = None) -> LifeResult:
         patch.setattr(fan_out, "SLOTS_PER_READ", 5)
         patch.setenv("PLAN_REGIONS", "US,EU")
         patch.setenv("CONSUMER_REGION", "EU" if seed % 4 == 0 else "US")
-        for name, value in OTHER_RULES.get(seed % 10, {}).items():
-            patch.setenv(name, value)
+        if seed % 10 in RULE_SEEDS:
+            for name, days in random_rules(random.Random(seed))._asdict().items():
+                patch.setenv(f"PLAN_{name.upper()}", str(days).strip("()").rstrip(","))
         if defect:
             defect(patch)
         life = Life(sim, seed)

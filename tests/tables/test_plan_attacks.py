@@ -117,6 +117,7 @@ FORGED: dict[str, dict[str, Any]] = {
     "installment 0": {"covers": "0"},
     "an amount that is none": {"plan": "pln_forged", "amounts": ["1"]},
     "an unknown time zone": {"plan": "pln_forged", "zone": "Mars"},
+    "rules under which nothing is ever charged": {"plan": "pln_forged", "retry_days": [5]},
     "a payment as plan": {"plan": "pay_forged"},
 }
 

@@ -58,6 +58,7 @@ class Oracle:
     methods: dict[str, dict[str, Any]] = field(default_factory=dict)
     blocked: set[tuple[str, int]] = field(default_factory=set)
     able: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    failed_debits: set[tuple[int, str]] = field(default_factory=set)
     accepted: set[str] = field(default_factory=set)
     paused: int | None = None
     pause_access: bool | None = None
@@ -101,7 +102,9 @@ class Oracle:
             mine.state = "processing" if facts.phase.name == "processing" else "open"
         if facts.closed and mine.state != "settled":
             mine.state = "closed"
-        for charge in facts.charges.values():
+        for name, charge in facts.charges.items():
+            if charge.status == "failed" and charge.type == "us_bank_account":
+                self.failed_debits |= {(seq, name) for seq in mine.covers}
             if charge.status == "failed" and charge.payment_method in self.methods:
                 self.decline(charge.payment_method, charge.code, charge.advice, mine.covers)
         if facts.settled:
@@ -210,14 +213,23 @@ class Oracle:
             return self.ended
         if not self.due:
             return "OPEN" if any(one.state != "closed" for one in self.payments.values()) else "ABANDONED"
-        if {seq for one in settled for seq in one.covers} - self.paid():
-            return "SUSPENDED"
+        lost = {seq for one in settled for seq in one.covers} - self.paid()
+        if lost:
+            rest = next((seq for seq in self.seqs() if seq not in self.paid() | lost), None)
+            return "CLOSED" if self.story.terms.endless and rest and self.is_over(rest) else "SUSPENDED"
         first = self.first()
         if first is None:
             return "COMPLETE"
-        if self.canceled and self.clock >= epoch(self.due[first]):
+        if self.is_canceled_by(first):
             return "CLOSED"
         return "PAUSED" if self.paused is not None else self.level(first)
+
+    def is_canceled_by(self, first: int) -> bool:
+        return self.canceled and self.clock >= epoch(self.due[first])
+
+    def is_over(self, first: int) -> bool:
+        """Whether a membership has ended for want of this period's payment."""
+        return self.is_canceled_by(first) or self.level(first) == "CLOSED"
 
     def level(self, first: int) -> str:
         day, terms = self.promised.get(first), self.story.terms
@@ -230,6 +242,7 @@ class Oracle:
         last = epoch(day) + terms.grace_days * DAY_S
         chances = [start for start, end in self.able.get(first, []) if end > epoch(day) and start < last]
         is_processing = any(one.state == "processing" and first in one.covers for one in self.payments.values())
+        is_processing = is_processing and len([name for seq, name in self.failed_debits if seq == first]) < 3
         if days >= terms.grace_days and (was_tried or not chances) and not is_processing:
             level = 3 if days >= terms.give_up_days or terms.endless else 2
         return LEVELS[level]

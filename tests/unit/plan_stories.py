@@ -20,11 +20,13 @@ from tuition.core import (
     timestamps,
 )
 from tuition.core.facts import Charge, Closed, Dispute, Facts, Phase, Refund, Settled
+from tuition.core.offers import LEAST_DAYS, Every
 from tuition.core.payment import Payment
 from tuition.core.plan import Plan
 from tuition.core.plan_decisions import What
 from tuition.core.plan_facts import Answer, DecisionName, Method, PlanDecision, PlanFacts, Try
 from tuition.core.plan_parts import part_of
+from tuition.core.plan_rules import MAX_CHARGE_DAYS, PlanRules
 from tuition.core.plan_terms import PlanTerms
 from tuition.core.refund_request import RefundRequest
 
@@ -39,6 +41,20 @@ Outcome = Literal["ok", "processing", "invalid", "insufficient_funds", "authenti
 
 class Killed(Exception):
     """The collector's process ended."""
+
+
+def random_rules(rng: random.Random, every: Every = "month") -> PlanRules:
+    """Return rules that a plan of an offer with payments this often can have."""
+    grace = rng.choice((4, rng.randint(5, 40)))
+    retries = rng.sample(range(1, grace), rng.randint(0, min(grace - 1, MAX_CHARGE_DAYS - 1)))
+    rules = PlanRules(
+        grace_days=grace,
+        retry_days=(0, *sorted(retries)),
+        give_up_days=grace + rng.choice((1, rng.randint(2, 60))),
+        notice_days=rng.randint(1, LEAST_DAYS[every]),
+    )
+    assert rules.problem() is None
+    return rules
 
 
 def failure_of(outcome: Outcome | None) -> str | None:

@@ -473,6 +473,17 @@ def test_a_membership_that_has_ended_stays_closed_when_a_dispute_takes_an_earlie
     assert (story.plan.outstanding, story.plan.enrollment) == (0, "WITHDRAWN")
 
 
+def test_a_membership_that_is_canceled_after_a_dispute_took_a_period_ends_with_the_newest_period() -> None:
+    """Paying the period that the dispute took would give nothing after that."""
+    story = running(until="2026-02-10", terms=MEMBERSHIP)
+    story.dispute(first_payment(story), "lost")
+    assert story.decide("cancel") is None
+    story.until("2026-02-27")
+    assert (story.plan.status, story.plan.cancel_at, story.plan.payable) == ("SUSPENDED", "2026-02-28", True)
+    story.until("2026-02-28")
+    assert (story.plan.status, story.plan.close_reason, story.plan.payable) == ("CLOSED", "ended", False)
+
+
 def test_a_membership_that_can_have_no_more_periods_ends() -> None:
     story = running(terms=replace(MEMBERSHIP, every="week"))
     plan = story.plan

@@ -238,7 +238,7 @@ class Plan(PlanBasis):
     @property
     def cancel_at(self) -> str | None:
         """The day on which a membership that was canceled ends; None for any other plan."""
-        return self.paid_through if self.is_ending else None
+        return plan_schedule.end_day(self)
 
 
 def plan_id(environment: str, user_id: str, subject: str, attempt: int, params: Mapping[str, Any]) -> str:

@@ -134,12 +134,27 @@ def boundaries(plan: PlanBasis) -> list[Boundary]:
     if seq is None or plan.ended_by or not plan.started:
         return []
     result = [] if seq in plan.taken else _of_announcement(plan, seq)
-    return sorted([*result, *_period_end(plan, seq)])
+    return sorted([*result, *_period_end(plan)])
 
 
-def _period_end(plan: PlanBasis, seq: int) -> list[Boundary]:
-    due = due_day(plan, seq) if plan.is_ending else None
-    return [] if due is None else [Boundary(plan.terms.start_of(due), "period_end", seq)]
+def _period_end(plan: PlanBasis) -> list[Boundary]:
+    seq, day = _next_period(plan), end_day(plan)
+    return [] if seq is None or day is None else [Boundary(plan.terms.start_of(day), "period_end", seq)]
+
+
+def end_day(plan: PlanBasis) -> str | None:
+    """Return the day on which a membership that was canceled ends; None for any other plan.
+
+    A dispute can take an earlier period: the membership ends all the same with the newest that was paid.
+    """
+    seq = _next_period(plan) if plan.is_ending else None
+    return None if seq is None else due_day(plan, seq)
+
+
+def _next_period(plan: PlanBasis) -> int | None:
+    """Return the first period of a membership that has not been paid, waived or taken by a dispute."""
+    rest = plan.covered | plan.waived | plan.taken
+    return next((seq for seq in plan.terms.seqs if seq not in rest), None) if plan.terms.endless else None
 
 
 def _of_announcement(plan: PlanBasis, seq: int) -> list[Boundary]:
@@ -159,9 +174,8 @@ def _of_announcement(plan: PlanBasis, seq: int) -> list[Boundary]:
 
 def had_ended(plan: PlanBasis) -> bool:
     """Whether a membership had lapsed or ended before a dispute took a period of it, which is then not paid again."""
-    rest = plan.covered | plan.waived | plan.taken
-    seq = next((seq for seq in plan.terms.seqs if seq not in rest), None) if plan.terms.endless else None
-    ends = [] if seq is None else [*_of_announcement(plan, seq), *_period_end(plan, seq)]
+    seq = _next_period(plan)
+    ends = [] if seq is None else [*_of_announcement(plan, seq), *_period_end(plan)]
     return any(one.name != "due" and one.at <= plan.facts.observed for one in ends)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from tuition.core import timestamps
 from tuition.core.money import Money
 from tuition.core.offers import Every, PlanOffer
-from tuition.core.plan_rules import MAX_DAYS, PlanRules
+from tuition.core.plan_rules import PlanRules
 from tuition.core.stored import read
 
 MAX_PERIODS = 240
@@ -57,6 +57,11 @@ class PlanTerms:
         )
 
     @property
+    def rules(self) -> PlanRules:
+        """The rules with which the plan began."""
+        return PlanRules(self.grace_days, self.retry_days, self.give_up_days, self.notice_days)
+
+    @property
     def seqs(self) -> range:
         """The numbers of the installments, from 1."""
         return range(1, (MAX_PERIODS if self.endless else len(self.amounts)) + 1)
@@ -93,11 +98,11 @@ class PlanTerms:
         Raises `TypeError` too.
         """
         days = (*self.retry_days, self.grace_days, self.give_up_days, self.notice_days)
-        are_counted = all(type(number) is int and 0 <= number <= MAX_DAYS for number in days)
+        are_rules = all(type(number) is int for number in days) and self.rules.problem() is None
         are_amounts = all(type(amount) is int and amount > 0 for amount in self.amounts)
         are_texts = all(isinstance(text, str) for text in (self.offer, self.consent_version, self.currency, self.zone))
         is_known = self.every in {*_DAYS, *_MONTHS} and type(self.agreed_at) is int and type(self.endless) is bool
-        if not (are_counted and are_amounts and are_texts and is_known and self.amounts):
+        if not (are_rules and are_amounts and are_texts and is_known and self.amounts):
             raise ValueError("these are no terms of a plan")
         timestamps.zone_info(self.zone)
         Money(self.amounts[0], self.currency)

@@ -15,7 +15,6 @@ from tuition.core import (
 from tuition.core.plan import Plan
 from tuition.core.plan_attempts import Attempt
 from tuition.core.plan_installments import Installment
-from tuition.core.plan_rules import PlanRules
 from tuition.core.plan_terms import PlanTerms
 from tuition.core.refs import plan_kind
 from tuition.payments.opening import OpenedPayment
@@ -59,7 +58,7 @@ def student_json(plan: Plan) -> dict[str, Any]:
         "stopped_by": plan.stopped_by,
         "access_until": plan.access_until,
         "closes_on": _closes_on(plan),
-        "rules": {name: getattr(plan.terms, name) for name in PlanRules._fields},
+        "rules": plan.terms.rules._asdict(),
         "consent_version": plan.terms.consent_version,
         "created_at": plan.created_at,
         "updated_at": plan.updated_at,
