@@ -107,6 +107,12 @@ function sums({ total, received, refunded, outstanding, schedule, currency }) {
   ].filter(Boolean);
 }
 
+/** How many days after a charge it is tried again. A bank account is debited three times at most. */
+function retryDays({ retry_days: days }, method) {
+  const isCard = ["card", "link", undefined].includes(method?.type);
+  return days.slice(1, isCard ? undefined : 3);
+}
+
 /** The dates ahead: the charge with its announcement, what follows if it fails, and how the plan ends. */
 function whatHappens(plan, catalog, methods) {
   const { status, next, currency, total, cancel_at: endsOn, payment_method: method, rules, stopped_by: stop } = plan;
@@ -120,7 +126,7 @@ function whatHappens(plan, catalog, methods) {
     if (status === "ACTIVE" && !next.needs_you) lines.push(words.notice(rules.notice_days));
     const on = dayOfCharge(plan, catalog.school_time_zone);
     lines.push(on ? how(money(next.amount, currency), calendarDay(on)) : words.no_charge);
-    if (on && status === "ACTIVE") lines.push(words.retries(rules.retry_days.filter((days) => days > 0)));
+    if (on && status === "ACTIVE") lines.push(words.retries(retryDays(rules, method)));
     if (!plan.access_until) lines.push(isEndless ? words.grace_membership(rules.grace_days) : words.grace(rules.grace_days));
     if (!isEndless && !plan.closes_on) lines.push(words.give_up(rules.give_up_days));
   }

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tuition.core.money import Money
 from tuition.core.offers import Every, PlanOffer
-from tuition.core.plan_rules import PlanRules
+from tuition.core.plan_rules import MAX_DEBIT_TRIES, PlanRules
 
 WORDING = "2026-11"
 """The month in which these sentences were last changed. With it the sentences of an agreement are found."""
@@ -92,7 +92,10 @@ def _when_it_fails(offer: PlanOffer, rules: PlanRules) -> str:
     retries = [str(day) for day in rules.retry_days if day]
     later = f"{_listed(retries)} day{'' if retries[-1:] == ['1'] else 's'} later" if retries else ""
     again = f"we try again {later}" if retries else "we do not try again"
-    text = f"If a charge fails, {again}, and tell you by email. You keep your access for {_days(rules.grace_days)}. "
+    text = f"If a charge fails, {again}, and tell you by email. "
+    if len(rules.retry_days) > MAX_DEBIT_TRIES:
+        text += f"We debit a bank account {MAX_DEBIT_TRIES} times at most. "
+    text += f"You keep your access for {_days(rules.grace_days)}. "
     if offer.endless:
         return text + "If nothing is paid by then, your membership ends, and you owe nothing for that time."
     return text + (

@@ -8,12 +8,7 @@ from tuition.core.payment import BANK_DEBITS
 from tuition.core.plan_basis import PlanBasis
 from tuition.core.plan_facts import Method, join_method
 from tuition.core.plan_parts import AUTHENTICATION_REQUIRED, DO_NOT_TRY_AGAIN
-
-MAX_DEBIT_TRIES = 3
-"""How often an installment is debited from a bank account, also if the bank refuses it.
-
-Source: https://docs.stripe.com/payments/ach-direct-debit#ach-debit-retries
-"""
+from tuition.core.plan_rules import MAX_DEBIT_TRIES
 
 Block = Literal["do_not_try_again", "authentication_required", "tries_used"]
 

@@ -13,6 +13,11 @@ MAX_CHARGE_DAYS = 10
 New payment methods and orders of staff are further tries.
 Source: https://support.stripe.com/questions/payment-blocked-due-to-excessive-retries
 """
+MAX_DEBIT_TRIES = 3
+"""How often an installment is debited from a bank account, also if the bank refuses it, and whatever the retry days.
+
+Source: https://docs.stripe.com/payments/ach-direct-debit#ach-debit-retries
+"""
 MISSED_AFTER_DAYS = 3
 """An announced charge that was not tried so many days later is announced again: we were down, or switched off."""
 
