@@ -79,9 +79,21 @@ function Attention({ reason, staff }) {
 function Schedule({ details, staff }) {
   const { plan, actions } = details;
   return html`<section class="panel" aria-labelledby="schedule"><h2 id="schedule">Schedule</h2>
+    <p class="small">${rulesOf(plan)}</p>
     <div class="scroll" tabindex="0" role="region" aria-labelledby="schedule"><table><caption class="visually-hidden">Installments</caption>
     <thead><tr><th scope="col">No.</th><th scope="col">Due</th><th scope="col">Announced for</th><th scope="col" class="right">Amount</th><th scope="col">State</th><th scope="col">Payment</th><th scope="col"><span class="visually-hidden">Actions</span></th></tr></thead>
     <tbody>${plan.schedule.map((one) => html`<${Installment} key=${one.seq} one=${one} plan=${plan} actions=${staff.decides ? actions.filter(({ seq }) => seq === one.seq) : []} />`)}</tbody></table></div></section>`;
+}
+
+const days = (count) => (count === 1 ? "1 day" : `${count} days`);
+
+/** The rules to which the student agreed, in words. Plans that begin later may have others. */
+function rulesOf({ rules, total }) {
+  const last = rules.retry_days.length - 1;
+  const retries = new Intl.ListFormat("en").format(rules.retry_days.slice(1).map((day, at) => (at + 1 === last ? days(day) : String(day))));
+  const again = last ? `, and tried again ${retries} later` : ", and not tried again";
+  const end = total === null ? `the membership ends after ${days(rules.grace_days)}` : `access ends after ${days(rules.grace_days)}, and the plan is closed after ${days(rules.give_up_days)}`;
+  return `A charge is announced ${days(rules.notice_days)} before its day${again}. If it stays unpaid, ${end}.`;
 }
 
 /** Whether the plan has ended for good: it is not paid any more, so its unpaid installments are not upcoming. */

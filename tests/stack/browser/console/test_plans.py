@@ -31,6 +31,10 @@ AHEAD = {
     "revoke": "Nothing is announced or charged while access is revoked.",
 }
 """The next events of a plan, as its page says them, after a decision that another one takes back."""
+RULES = (
+    "A charge is announced 7 days before its day, and tried again 3, 7, and 12 days later. If it stays unpaid, access"
+    " ends after 14 days, and the plan is closed after 60 days."
+)
 
 
 def test_plans_are_paused_at_once_and_one_is_moved_waived_revoked_and_closed_with_all_money_back(
@@ -49,6 +53,7 @@ def test_plans_are_paused_at_once_and_one_is_moved_waived_revoked_and_closed_wit
     staff.main.get_by_role("link", name=re.compile("DP, 4x")).click()
     staff.expect_heading("499.00 USD for DP")
     staff.expect_text(AHEAD["pause"])
+    staff.expect_text(RULES)
     staff.open_dialog("Resume…")
     confirm(staff, "Resume")
     expect(staff.main.get_by_text(AHEAD["pause"])).to_have_count(0)
