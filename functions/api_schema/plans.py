@@ -195,6 +195,7 @@ class Plan:
     total: Annotated[Amount | None, About("The sum of all installments, in minor units. Null for a membership.")]
     received: Annotated[Amount, About("What Stripe has received, in minor units.", examples=[12475])]
     refunded: Annotated[Amount, About("Refunds, in minor units.", examples=[0])]
+    lost: Annotated[Amount, About("The money that disputes took, in minor units.", examples=[0])]
     outstanding: Annotated[
         Amount, About("Still to be paid, in minor units. Of a membership, the amount that is due.", examples=[37425])
     ]
@@ -219,6 +220,10 @@ class Plan:
             " staff, or the membership was canceled. Null if there is none.",
             examples=[None],
         ),
+    ]
+    refund_request_payment_id: Annotated[
+        PaymentId | None,
+        About("The payment whose refund request waits for staff. It is about the whole plan.", examples=[None]),
     ]
     access_until: Annotated[Day | None, About("The last day of access if nothing more is paid, if it is known.")]
     closes_on: Annotated[Day | None, About("The day on which it is `CLOSED` if nothing more is paid, if it is known.")]

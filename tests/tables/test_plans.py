@@ -569,6 +569,24 @@ def test_staff_decide_where_they_decide_about_a_payment_without_a_plan(
     assert canceled.body["next"]["attempt_at"] is None
 
 
+def test_a_refund_request_is_stored_where_money_is_left_and_the_plan_names_the_payment(
+    tuition: Harness, student: Student
+) -> None:
+    opened = started(tuition, student)
+    second = pay(tuition, student, opened["plan_id"]).body
+    tuition.pay(second["payment_intent_id"])
+    tuition.at_stripe("POST", "/v1/refunds", payment_intent=opened["payment_intent_id"])
+    tuition.deliver_all()
+    tuition.advance_time(20 * DAY)
+    for _ in range(2):
+        canceled = cancel(tuition, student, opened["plan_id"], reason="moved away")
+        assert (canceled.status, canceled.body["refund_request"]["amount"]) == (202, FIRST), canceled
+        assert canceled.body["refund_request_payment_id"] == second["payment_id"]
+    request_id = canceled.body["refund_request"]["id"]
+    assert tuition.withdraw_request(student, second["payment_id"], request_id).status == 200
+    assert read(tuition, student, opened["plan_id"])["refund_request_payment_id"] is None
+
+
 def test_a_debit_whose_event_is_late_is_known_before_a_plan_is_withdrawn(tuition: Harness, student: Student) -> None:
     """Else its money would go back twice: by the refund, and by the bank that returns the debit."""
     plan_id = started(tuition, student)["plan_id"]

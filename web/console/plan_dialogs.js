@@ -107,7 +107,7 @@ export function CollectDialog({ details, done }) {
     if (answer?.code) return `The charge failed: ${answer.code.replace(/_/g, " ")}.`;
     return refusal === "processing" ? "Charged. A bank is processing the payment." : "Charged.";
   };
-  const submit = async () => text(await post(`${path(plan)}/collect`, {}));
+  const submit = async () => text(await post(`${path(plan)}/collect`));
   const check = async () => {
     const current = await get(path(plan));
     if (current.facts.tries.length === tries) return { text: UNDONE };

@@ -135,8 +135,18 @@ const ofPlan = (id, action = "") => `/plans/${encodeURIComponent(id)}${action}`;
 /** A plan by its id. The API syncs its open payment with Stripe. */
 export const getPlan = (id) => call("GET", ofPlan(id));
 
-/** The first payment of a plan, which says whether the money can go back at once; undefined before there is one. */
-export const readFirstPayment = ({ schedule }) => schedule[0]?.payment_id && readPayment(schedule[0].payment_id);
+/**
+ * `{first, refunding}`: the first payment of a plan, which says whether the money can go back at once, and the one whose
+ * refund request waits for the school, else the first. Both are undefined before there is one.
+ */
+export async function readPaymentsOfPlan({ schedule, refund_request_payment_id: requestedId }) {
+  const firstId = schedule[0]?.payment_id;
+  const [first, requested] = await Promise.all([
+    firstId && readPayment(firstId),
+    requestedId && requestedId !== firstId && readPayment(requestedId),
+  ]);
+  return { first: first || undefined, refunding: requested || first || undefined };
+}
 
 /** The first payment of a plan, which is open. Repeated, it answers the same. */
 export const beginPlan = (params) => call("POST", "/plans", params);
@@ -150,7 +160,7 @@ export const setUpPlanMethod = (id) => call("POST", ofPlan(id, "/payment-method"
 /** Charge a plan to a method that was set up. This and the next calls return the plan. */
 export const choosePlanMethod = (id, method) => call("POST", ofPlan(id, "/payment-method"), { payment_method: method });
 export const cancelPlan = (id, params = {}) => call("POST", ofPlan(id, "/cancel"), params);
-export const resumePlan = (id) => call("POST", ofPlan(id, "/resume"), {});
+export const resumePlan = (id) => call("POST", ofPlan(id, "/resume"));
 export const beginTrack = (id, track) => call("POST", ofPlan(id, "/tracks"), { track });
 
 /** Every amount of a plan: `{currency, lines, requested, received, refunded, lost, balance}`. */

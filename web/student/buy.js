@@ -47,7 +47,7 @@ async function showCurrentState(context, track, options = {}) {
   ]);
   if (context.signal.aborted) return;
   const plan = plans.find((one) => api.codeOf(one) === code && isCurrent(one));
-  const first = plan?.status === "OPEN" ? await api.readFirstPayment(plan) : undefined;
+  const first = plan?.status === "OPEN" ? (await api.readPaymentsOfPlan(plan)).first : undefined;
   const { actions, sentence } = describe(state);
   const payment = state.enrollment?.payment;
   const canBuy = actions.includes("complete") || actions.includes("enroll");

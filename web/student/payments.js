@@ -42,11 +42,11 @@ function planList(plans, titles) {
 }
 
 function planItem(plan, title) {
-  const { plan_id: id, currency, received, refunded, total } = plan;
+  const { plan_id: id, currency, received, refunded, lost, total } = plan;
   const { chip, sentence } = describePlan(plan);
   const [kind, drawing, text] = chip;
   const due = duePayment(plan);
-  const paid = money(received - refunded, currency);
+  const paid = money(received - refunded - lost, currency);
   const pay = due && h("a", { class: "button", href: `#/plans/${id}/pay/${due.what}` }, words.pay(money(due.amount, currency)));
   return h(
     "li",

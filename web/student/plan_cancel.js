@@ -5,6 +5,7 @@ import { currentUser } from "../shared/session.js";
 import * as api from "./api.js";
 import { confirm } from "./dialog.js";
 import { canWithdraw } from "./payment_state.js";
+import { isCurrent, isProcessing } from "./plan_state.js";
 import { texts } from "./text.js";
 
 const words = texts.plan_cancel;
@@ -21,7 +22,7 @@ export function endings(plan, first, title, refundDays) {
   const way = (text, dialog) => ({ text, open: (onDone) => confirm(dialog(onDone)) });
   const refund = way(words.refund, (onDone) => refundDialog(plan, first, title, onDone));
   const canEnd = plan.can_cancel || (plan.total === null && plan.can_resume);
-  if (canEnd && first && canWithdraw(first)) return [way(words.withdraw, (onDone) => withdrawalDialog(plan, title, onDone))];
+  if (canEnd && first && canWithdraw(first)) return [way(words.withdraw, (onDone) => withdrawalDialog(plan, first, title, onDone))];
   if (plan.status === "OPEN") return plan.can_cancel ? [way(words.open_confirm, (onDone) => openDialog(plan, onDone))] : [];
   if (plan.total !== null) return plan.can_cancel ? [refund] : [];
   const isInTime = first?.can_request_refund && Date.parse(first.paid_at) + refundDays * DAY_MS > Date.now();
@@ -43,7 +44,7 @@ function membershipDialog({ plan_id: id, status, paid_through: until }, title, o
   const access = isUnpaid ? words.access_lost(title) : until && words.access_until(calendarDay(until));
   return {
     title: words.membership_title(title),
-    content: list(access, words.no_charge, !isUnpaid && words.progress, !isUnpaid && words.resumable),
+    content: list(access, words.no_charge, isUnpaid && words.owe_nothing, !isUnpaid && words.progress, !isUnpaid && words.resumable),
     confirmText: words.membership_confirm,
     cancelText: words.keep_membership,
     work: () => api.cancelPlan(id),
@@ -53,9 +54,10 @@ function membershipDialog({ plan_id: id, status, paid_through: until }, title, o
 
 /** The request to have the money of all payments back. It ends the plan at once, or the school decides about it. */
 function refundDialog(plan, first, title, onDone) {
-  const { plan_id: id, received, refunded, currency } = plan;
-  const amount = money(received - refunded, currency);
-  const isImmediate = first?.refundable_until && new Date(first.refundable_until) > Date.now();
+  const { plan_id: id, received, refunded, lost, currency } = plan;
+  const amount = money(received - refunded - lost, currency);
+  const isInTime = first?.refundable_until && new Date(first.refundable_until) > Date.now();
+  const isImmediate = isInTime && plan.status !== "CLOSED" && !isProcessing(plan);
   return {
     title: words.refund_title(amount),
     content: h(
@@ -63,8 +65,8 @@ function refundDialog(plan, first, title, onDone) {
       {},
       list(
         isImmediate ? words.immediate : words.review,
-        words.stops,
-        isImmediate ? words.access_lost(title) : words.access_lost_later(title),
+        isCurrent(plan) && words.stops,
+        plan.grants_access && (isImmediate ? words.access_lost(title) : words.access_lost_later(title)),
       ),
       h("label", { for: "reason" }, words.reason),
       h("textarea", { id: "reason", name: "reason", rows: "3", maxlength: "500", required: true }),
@@ -85,7 +87,8 @@ async function requestRefund({ plan_id: id, total }, first, reason) {
 }
 
 /** The declaration by which the student withdraws from the contract of the whole plan. It takes effect at once. */
-function withdrawalDialog({ plan_id: id, received, refunded, currency }, title, onDone) {
+function withdrawalDialog({ plan_id: id, received, refunded, lost, currency, ...plan }, first, title, onDone) {
+  const isOrdered = plan.status === "OPEN"; // a bank is processing the first payment
   const item = (name, text) => [h("dt", {}, name), h("dd", {}, text)];
   const email = currentUser()?.email;
   return {
@@ -97,10 +100,10 @@ function withdrawalDialog({ plan_id: id, received, refunded, currency }, title, 
       h("dl", { class: "small" }, [
         ...item(words.contract, title),
         ...item(words.number, id),
-        ...item(words.paid, money(received - refunded, currency)),
+        ...(isOrdered ? item(words.price, money(first.amount, currency)) : item(words.paid, money(received - refunded - lost, currency))),
         ...(email ? item(words.acknowledgement, email) : []),
       ]),
-      list(words.final, words.stops, words.returned, words.access_lost(title)),
+      list(words.final, words.stops, isOrdered ? words.processing : words.returned, plan.grants_access && words.access_lost(title)),
       h("label", { for: "withdrawal-name" }, words.name),
       h("input", { id: "withdrawal-name", name: "name", autocomplete: "name", maxlength: "200", required: true }),
     ),

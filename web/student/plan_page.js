@@ -23,7 +23,7 @@ const SHOWN_OF_ENDLESS = 4;
  */
 export async function planPage(context, plan, message, problem) {
   const { main, catalog, title } = context;
-  const [first, methods] = await Promise.all([api.readFirstPayment(plan), api.listSavedMethodsIfAvailable()]);
+  const [{ first, refunding }, methods] = await Promise.all([api.readPaymentsOfPlan(plan), api.listSavedMethodsIfAvailable()]);
   const onDone = async (updated, text) => {
     await planPage(context, updated, text);
     if (text) announce(text);
@@ -41,7 +41,7 @@ export async function planPage(context, plan, message, problem) {
     message && note("good", h("p", {}, message)),
     problem && note("bad", h("p", {}, problem)),
     first && withdrawalNote(first),
-    first && refundRequestNote(first),
+    refunding && refundRequestNote(refunding),
     h(
       "section",
       { class: "panel", "aria-labelledby": "schedule" },
@@ -65,7 +65,7 @@ export async function planPage(context, plan, message, problem) {
       methodLink(plan),
       h("a", { href: `#/plans/${plan.plan_id}/statement` }, words.statement),
       plan.can_resume && actionButton(words.resume, async () => onDone(await api.resumePlan(plan.plan_id), words.resumed)),
-      ...endingButtons(context, plan, first, onDone),
+      ...endingButtons(context, plan, { first, refunding }, onDone),
       h("a", { href: "#/payments" }, words.all),
     ),
   );
@@ -95,9 +95,8 @@ function otherPayments(plan) {
   return links.length ? h("p", { class: "row" }, links) : undefined;
 }
 
-function sums({ total, received, refunded, outstanding, schedule, currency }) {
+function sums({ total, received, refunded, lost, outstanding, currency }) {
   const left = total !== null && outstanding > 0;
-  const lost = schedule.filter(({ state }) => state === "lost").reduce((sum, { amount }) => sum + amount, 0);
   return [
     total !== null && [words.total, money(total, currency)],
     received > 0 && [words.received, money(received, currency)],
@@ -169,13 +168,15 @@ function actionButton(text, work) {
   return h("div", {}, action(text, work, { class: "quiet", onError }), error);
 }
 
-/** The buttons that end the plan, or take back the request for it. */
-function endingButtons({ catalog, title }, plan, first, onDone) {
+/**
+ * The buttons that end the plan, or take back the request for it. `first` is its first payment, and `refunding` the one
+ * that has the request.
+ */
+function endingButtons({ catalog, title }, plan, { first, refunding }, onDone) {
   const button = (text, open) => h("button", { type: "button", class: "quiet", onclick: open }, text);
-  const request = first?.refund_request;
-  if (request?.can_withdraw) {
+  if (refunding?.refund_request?.can_withdraw) {
     const reload = async (_, text) => onDone(await api.getPlan(plan.plan_id), text);
-    return [button(words.withdraw_request, () => withdrawRequest({ payment: first, title }, reload))];
+    return [button(words.withdraw_request, () => withdrawRequest({ payment: refunding, title, plan }, reload))];
   }
   return endings(plan, first, title, catalog.refund_window_days).map((end) => button(end.text, () => end.open(onDone)));
 }

@@ -42,12 +42,13 @@ export function scheduleStrip(installments, currency, count) {
   const items = installments.map(({ seq, due, collect, amount, state }) => {
     const [kind, drawing] = STATES[state] ?? [];
     const date = state === "upcoming" ? (collect ?? due) : due;
+    const undated = seq > 1 ? words.no_date : state !== "processing" && words.first_date;
     return h(
       "li",
       { class: state },
       h("span", { class: "small" }, count ? words.number(seq, count) : words.period(seq)),
       h("span", { class: "strong" }, money(amount, currency)),
-      h("span", { class: "small" }, date ? h("time", { datetime: date }, calendarDay(date)) : seq === 1 ? words.first_date : words.no_date),
+      (date || undated) && h("span", { class: "small" }, date ? h("time", { datetime: date }, calendarDay(date)) : undated),
       state && h("span", { class: `chip ${kind}` }, icon(drawing), words.states[state]),
     );
   });

@@ -13,6 +13,8 @@ export const isCurrent = ({ status, payable }) =>
 
 export const isProcessing = ({ schedule }) => schedule.some(({ state }) => state === "processing");
 
+const isWaived = ({ schedule }) => schedule.some(({ state }) => state === "waived");
+
 /** Whether staff have ended the access, so that no payment gives access. */
 export const isRevoked = ({ stopped_by: stop }) => stop === "revoked_access";
 
@@ -61,7 +63,7 @@ export function describePlan(plan) {
     case "PAUSED":
       return { chip: ["", "clock", words.paused], sentence: words.paused_why };
     case "COMPLETE":
-      return { chip: ["good", "check", words.complete], sentence: undefined };
+      return { chip: ["good", "check", isWaived(plan) ? words.nothing_left : words.complete], sentence: undefined };
     case "CLOSED":
       return { chip: ["", "close", words.closed], sentence: joined(words.closed_why[reason], due && words.pay_to_continue(amount)) };
     case "REFUNDED":

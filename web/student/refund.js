@@ -4,6 +4,7 @@ import { h, icon } from "../shared/dom.js";
 import { day, methodName, money } from "../shared/format.js";
 import * as api from "./api.js";
 import { confirm } from "./dialog.js";
+import { isCurrent } from "./plan_state.js";
 import { texts } from "./text.js";
 
 const words = texts.refund;
@@ -17,7 +18,9 @@ export function refundRequestNote(payment) {
   if (!request || (isShown && !request.answer)) return undefined;
   if (withdrawal?.submitted_at && ["awaiting_approval", "submitting", "superseded"].includes(request.state)) return undefined;
   const amount = money(request.amount, currency);
-  const intro = (request.made_by === "school" ? words.started : words.requested)(amount, day(request.at));
+  const isStarted = request.made_by === "school";
+  const isOfPlan = payment.plan_id && !isStarted; // the amount is that of one payment, the request about all
+  const intro = isOfPlan ? words.requested_plan(day(request.at)) : (isStarted ? words.started : words.requested)(amount, day(request.at));
   const answer = request.answer && asSentence(request.answer);
   const message = request.answer ? words.message(request.answer) : "";
   const state = {
@@ -66,17 +69,28 @@ export function requestRefund({ payment, title }, onDone) {
   });
 }
 
-/** Withdraw a request that waits for the school. `onDone` receives the updated payment and a message about it. */
-export function withdrawRequest({ payment, title }, onDone) {
+/**
+ * Withdraw a request that waits for the school, of a payment or of its whole `plan`. `onDone` receives the updated payment
+ * and a message about it.
+ */
+export function withdrawRequest({ payment, title, plan }, onDone) {
   const { payment_id: id, refund_request: request, currency } = payment;
+  const consequence = plan ? consequenceOfPlan(plan, title) : words.withdraw_consequence(money(request.amount, currency), title);
   confirm({
     title: words.withdraw_title,
-    content: h("p", {}, words.withdraw_consequence(money(request.amount, currency), title)),
+    content: h("p", {}, consequence),
     confirmText: words.withdraw_confirm,
     cancelText: words.withdraw_cancel,
     work: () => api.withdrawRefundRequest(id, request.id),
     onDone: (updated) => onDone(updated, words.withdrawn),
   });
+}
+
+/** The effect of withdrawing the request about a whole plan, which may be charged again. */
+function consequenceOfPlan(plan, title) {
+  const keeps = plan.grants_access && words.withdraw_keeps(title);
+  const isCharged = isCurrent(plan) && plan.next && !plan.cancel_at;
+  return [keeps, words.withdraw_not_refunded, isCharged && words.withdraw_charged, words.withdraw_again].filter(Boolean).join(" ");
 }
 
 /** The sentence that says whether staff review a request, or by when a withdrawal is refunded. */

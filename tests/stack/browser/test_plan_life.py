@@ -1,4 +1,4 @@
-"""Months of two payment plans on a stack whose clock moves: `make run`, which no other test uses, and ends by Ctrl-C.
+"""Months of three payment plans on a stack whose clock moves: `make run`, which no other test uses, and ends by Ctrl-C.
 
 `tests/tables/test_collection.py` has the rules of the collector. Here it charges without the student on the running
 stack, and the student and the school see what follows from a declined charge.
@@ -18,7 +18,7 @@ from local.stack import Settings, Stack
 from tests.stack import commands
 from tests.stack.browser.console.staff import Staff
 from tests.stack.browser.student import Student
-from tests.stack.browser.test_plans import PLAN, expect_strip, link, use_card
+from tests.stack.browser.test_plans import PLAN, button, consent_box, expect_strip, link, use_card
 from tests.stack.browser.test_student_page import GOOD
 from tests.stack.conftest import Running
 from tests.stack.test_emails import outbox
@@ -28,6 +28,7 @@ from tuition import clock
 from tuition.core import timestamps
 
 DAY_S = 86_400
+MEMBERSHIP = "Payment plan: All-access membership"
 RETRIES_AND_GRACE = (3, 7, 12, 14)
 """Days after a charge on which the collector changes a plan: the retries, and the end of the grace period."""
 
@@ -91,16 +92,62 @@ def figures(running: Running, names: dict[str, dict[str, int]]) -> dict[str, dic
 
 
 @contextmanager
-def pages(browser: Browser, running: Running, sub: str) -> Iterator[tuple[Student, Staff]]:
-    """Yield a student with a phone and a member of staff, each with a browser."""
+def pages(browser: Browser, running: Running, sub: str, member: str) -> Iterator[tuple[Student, Student, Staff]]:
+    """Yield a student and a member with phones, one of them narrow, and a member of staff, each with a browser."""
     address = running.ready["api"]
     phone = browser.new_context(viewport={"width": 390, "height": 844}, base_url=address, color_scheme="dark")
+    narrow = browser.new_context(viewport={"width": 320, "height": 640}, base_url=address, color_scheme="dark")
     desktop = browser.new_context(viewport={"width": 1440, "height": 900}, base_url=address, color_scheme="light")
-    student = Student(running, phone, sub, "phone", None)
-    staff = Staff(running, desktop, f"staff-of-{sub}", "console", None)
-    yield student, staff
-    student.close_browser()
-    staff.close_browser()
+    people = (
+        Student(running, phone, sub, "phone", None),
+        Student(running, narrow, member, "phone", None),
+        Staff(running, desktop, f"staff-of-{sub}", "console", None),
+    )
+    yield people
+    for person in people:
+        person.close_browser()
+
+
+def join_again(ended: Months, member: Student) -> Months:
+    """Begin a new membership on the page of the one that has ended, and a track of it."""
+    member.open(f"#/plans/{ended.opened['plan_id']}")
+    member.sign_in()
+    member.expect_text("Your membership has ended. You can join again at any time.")
+    expect_strip(member, "Paid", "Paid")
+    member.expect_accessible()
+    link(member, "Join again").click()
+    member.expect_heading("Join All-access membership")
+    expect(member.page.get_by_role("radio", name="Visa ending in 4242")).to_be_checked()
+    consent_box(member).check()
+    member.agree_to_terms()
+    button(member, "Agree and pay $49.00").click()
+    member.expect_heading(MEMBERSHIP)
+    expect_strip(member, "Paid", "Upcoming")
+    button(member, "Begin Full-Stack Developer").click()
+    member.expect_text("You have begun Full-Stack Developer.")
+    assert ended.running.enrollment(ended.token, "FSD")["status"] == "ENROLLED"
+    joined = Months(ended.running, ended.token, {"plan_id": member.page.url.rpartition("/")[2]})
+    ended.running.until(lambda: joined.plan["payment_method"], "the charge is processed")
+    return joined
+
+
+def be_late_and_leave(joined: Months, member: Student) -> None:
+    """The bank declines the next period of the membership, and the member cancels it."""
+    if joined.plan["status"] == "ACTIVE":  # they joined after midnight, so it is not charged with the other plan
+        joined.collect_on(joined.announce())
+    joined.until("LATE")
+    member.page.reload()
+    member.expect_text("$49.00 is due. You keep your access until")
+    expect_strip(member, "Paid", "Charge failed")
+    member.expect_accessible()
+    button(member, "Cancel membership").click()
+    dialog = member.page.get_by_role("dialog")
+    for text in ("You’ll lose access to All-access membership at once.", "You owe nothing for the period"):
+        expect(dialog).to_contain_text(text)
+    member.expect_accessible()
+    dialog.get_by_role("button", name="Cancel membership").click()
+    member.expect_text("Your membership is canceled.")
+    assert joined.running.enrollment(joined.token, "FSD")["status"] == "WITHDRAWN"
 
 
 def be_suspended_and_continue(months: Months, day: str, student: Student, staff: Staff) -> None:
@@ -160,11 +207,11 @@ def expect_emails_and_figures(running: Running, sub: str, member: str) -> None:
     changes = {"started": 1, "suspended": 1, "restored": 1, "completed": 1, "closed": 0}
     of_kinds = {
         "installments": {"settlements": 4, "settled": 49_900, **changes},
-        "membership": {"started": 1, "suspended": 0, "restored": 0, "completed": 0, "closed": 1},
+        "membership": {"started": 2, "suspended": 0, "restored": 0, "completed": 0, "closed": 2},
     }
     running.until(lambda: figures(running, of_kinds) == of_kinds, "the figures of both plans")
     compared = commands.run(running, "collect", "--recompute")
-    assert (compared.returncode, compared.stdout) == (0, "2 plans were compared with their payments\n"), compared
+    assert (compared.returncode, compared.stdout) == (0, "3 plans were compared with their payments\n"), compared
     with running_file(running.ready):
         assert verify.main(["--api-port", running.ready["api"].rpartition(":")[2]]) == verify.HOLDS
 
@@ -189,7 +236,10 @@ def test_plans_are_announced_charged_declined_suspended_restored_and_end(
     months.until("LATE")
     joined.until("CLOSED")
     assert running.enrollment(joined.token, "FSD")["status"] == "WITHDRAWN"
-    with pages(browser, running, sub) as (student, staff):
+    with pages(browser, running, sub, member) as (student, member_page, staff):
+        joined_again = join_again(joined, member_page)
         be_suspended_and_continue(months, day, student, staff)
+        joined_again.decline_next(times=1)
         decline_the_last_charge_and_complete(months, student, staff)
+        be_late_and_leave(joined_again, member_page)
     expect_emails_and_figures(running, sub, member)

@@ -149,6 +149,7 @@ def test_plans_are_begun_with_a_bank_account_and_a_saved_card_and_the_bank_confi
             student.expect_text("You haven’t been charged.")
             link(student, "Pay the next payment early: $124.75").click()
     expect_strip(student, "Paid", "Paid", "Upcoming", "Upcoming")
+    request_refund_and_take_it_back(student)
 
     save_card(student)
     student.open("#/buy/FSD/4x")
@@ -176,6 +177,23 @@ def test_plans_are_begun_with_a_bank_account_and_a_saved_card_and_the_bank_confi
     student.expect_accessible("plan-refund")
     student.page.get_by_role("button", name="Request refund").click()
     student.expect_text("The plan has ended. Your money is on its way")
+
+
+def request_refund_and_take_it_back(student: Student) -> None:
+    """Request the money of the second payment back. The request is about the whole plan, and on its page."""
+    second = student.payments()[0]
+    assert second["covers"] == [2], second
+    order = {"payment_id": second["payment_id"], "reason": "I have no time this year"}
+    assert student.running.api("POST", "/api/payments/request-refund", student.token, json=order).status_code == 202
+    student.page.reload()
+    student.expect_text("You requested a refund of this payment plan on")
+    student.expect_text("Nothing is charged until the school decides about your refund request.")
+    button(student, "Withdraw refund request").click()
+    dialog = student.page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Nothing is refunded. Later payments are charged on their dates.")
+    dialog.get_by_role("button", name="Withdraw request").click()
+    student.expect_text("You withdrew your refund request.")
+    expect(button(student, "Cancel and request a refund")).to_be_visible()
 
 
 def agree_and_pay(student: Student, amount: str) -> None:

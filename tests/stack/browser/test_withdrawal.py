@@ -12,7 +12,7 @@ from tests.stack.browser.student import Student, size_by_seed
 from tests.stack.browser.test_student_states import open_view, paid
 from tests.stack.conftest import Running
 from tests.stack.function_settings import REGION_FUNCTIONS, changed
-from tests.stack.test_plans import started
+from tests.stack.test_plans import begin, started
 
 WITHDRAW = re.compile("^Withdraw from contract here")
 LOST = "Your progress is saved in case you come back."
@@ -160,3 +160,17 @@ def test_a_student_withdraws_while_the_bank_processes_the_debit(student: Student
     student.expect_text("If your bank makes the payment of $499.00, you get it back by")
     expect(student.main.get_by_role("button", name=WITHDRAW)).to_have_count(0)
     student.expect_accessible()
+
+    plan = begin(student.running, student.token, "FSD")
+    student.running.pay(plan["payment_intent_id"], "pm_usBankAccount_processing")
+    student.running.until(lambda: student.payments()[0]["status"] == "PROCESSING", "the bank processes the debit")
+    dialog = open_declaration(student, f"#/plans/{plan['plan_id']}", "Payment plan: Full-Stack Developer")
+    student.expect_text("Your bank is processing a payment.")
+    for text in ("First payment", "$149.75", "If your bank makes the payment, you get it back."):
+        expect(dialog).to_contain_text(text)
+    expect(dialog).not_to_contain_text("You’ll lose access")
+    student.expect_accessible()
+    dialog.get_by_label("Your name").fill("Ada Lovelace")
+    student.page.keyboard.press("Enter")
+    student.expect_text("We received your withdrawal. The plan has ended.")
+    student.expect_text("The first payment was not made")  # Stripe has canceled the debit, as it rarely does

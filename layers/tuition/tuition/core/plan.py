@@ -150,9 +150,14 @@ class Plan(PlanBasis):
         interruption = plan_schedule.interruption(self)
         if interruption:
             return interruption
-        if any(part.requested for part in self.parts.values()):
+        if self.requested_payment:
             return "refund_request"
         return "cancellation" if self.is_ending else None
+
+    @property
+    def requested_payment(self) -> str | None:
+        """The id of the payment whose refund request awaits staff; None without one. It is about the whole plan."""
+        return next((key for key, part in self.parts.items() if part.requested), None)
 
     @property
     def may_collect(self) -> bool:

@@ -107,7 +107,8 @@ def request_refund(plan_id: str, user_id: str, reason: str | None, payment_id: s
 
     Within the window of the first payment the plan is withdrawn: its decision is committed first, then every payment is
     refunded, and the collector finishes what this request does not. Where staff must decide, as for a payment without a
-    plan, the request awaits their approval on `payment_id`, else on the first payment. Repeating it changes nothing.
+    plan, the request awaits their approval on `payment_id`, else on the first payment that can be refunded. Repeating
+    it changes nothing.
     Raises `RefundRefused`, `WithdrawalUnconfirmed` (in the EU: `withdraw`), `Unprocessable` (staff need a reason),
     `StripeUnavailable`.
     """
@@ -127,8 +128,7 @@ def request_refund(plan_id: str, user_id: str, reason: str | None, payment_id: s
         if _is_for_staff(state) or not in_time:
             if reason is None:
                 raise Unprocessable("Say why: the school decides about your request.", field="reason")
-            waiting = next((key for key, part in plan.parts.items() if part.requested), None)
-            ref = plan.payment_ref(waiting or payment_id or first.payment_id)
+            ref = plan.payment_ref(plan.requested_payment or payment_id or _refundable_payment(plan))
             payment, request = refunds.request(ref, reason)
             return Ending(ledger.load_plan(plan_id), payment, request)
         state = ledger.update_plan(plan_id, lambda current: _withdrawn(current, user_id))
@@ -200,6 +200,12 @@ def _first_payment(plan: Plan) -> PaymentRef:
     if plan.first_payment_id is None:
         raise RefundRefused("Nothing of this plan is paid yet. You can cancel it.")
     return plan.payment_ref(plan.first_payment_id)
+
+
+def _refundable_payment(plan: Plan) -> str:
+    """Return the id of the first payment of which something can be refunded, else of the one that began the plan."""
+    refundable = [(part.number, key) for key, part in plan.parts.items() if part.refundable]
+    return min(refundable)[1] if refundable else plan.first_payment_id or ""
 
 
 def _ordered_payment(plan: Plan) -> str | None:
