@@ -412,13 +412,15 @@ def _expected_of_plan(snapshot: Snapshot, plan: Plan) -> str | None:
     """Return the enrollment status that a plan alone implies by Stripe's objects.
 
     An installment that Stripe has not received may have suspended it once its grace can have ended. One that a dispute
-    took may have suspended it at once.
+    took may have suspended it at once. Once staff have continued it after a refund, the refund takes nothing.
     """
     own = [payment for payment in snapshot.payments.values() if payment.plan == plan.plan_id]
     first = [_expected(snapshot, payment)[1] for payment in own if 1 in payment.covers]
     decisions = {decision.decision for decision in plan.facts.decisions.values()}
     if decisions & {"withdraw", "close"} and {"ENROLLED", "WITHDRAWN"} & {*first}:
         return "WITHDRAWN"
+    if "continue" in decisions and "WITHDRAWN" in first:
+        first = ["ENROLLED"]
     if plan.status == "SUSPENDED" and any(_is_lost(snapshot, payment) for payment in own):
         return "SUSPENDED"
     if "ENROLLED" in first and plan.status == "SUSPENDED" and _may_be_suspended(snapshot, plan, own):

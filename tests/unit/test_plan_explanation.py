@@ -135,6 +135,12 @@ def test_each_reason_is_said_in_words_to_the_student_and_to_staff(name: plan_exp
         assert ".." not in text
 
 
+def test_an_installment_that_is_waived_is_not_called_paid() -> None:
+    plan = decided("waive", seqs=(3,)).plan
+    assert "2 of 4 are paid or waived." in plan_explanation.for_student(plan, "Data Professional", CONTACT)
+    assert "2 of 4 installments are paid or waived," in plan_explanation.for_staff(plan)
+
+
 def test_every_reason_has_its_words() -> None:
     reasons = {*get_args(plan_explanation.Reason)}
     assert reasons == {*plan_explanation.FOR_STUDENT} == {*plan_explanation.FOR_STAFF} == {*CASES}

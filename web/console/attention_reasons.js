@@ -25,7 +25,7 @@ const SUGGESTED_ACTIONS = {
 
 const OF_PLANS = {
   double: "Refund one of the payments of this installment, on the payment’s page.",
-  refund: "Decide: continue after the refund, forgive the rest, or close the plan.",
+  refund: "Decide: continue after the refund, or close the plan. If the student should owe nothing more, forgive the rest first.",
   money_due: "Refund it on the payment’s page, or another way. Then mark as resolved.",
   waived: "Refund it on the payment’s page, or keep it if the student agrees. Then mark as resolved.",
   held: "Refund it on the payment’s page once the bank can no longer return it: after 60 days in the US.",

@@ -45,6 +45,7 @@ function Details({ details, query, staff, result, done }) {
       <span>created <${Time} at=${plan.created_at} /></span>
       <span>${moneyWithCode(plan.received, plan.currency)} received</span>
       ${plan.refunded > 0 && html`<span>${moneyWithCode(plan.refunded, plan.currency)} refunded</span>`}
+      ${plan.lost > 0 && html`<span>${moneyWithCode(plan.lost, plan.currency)} lost to disputes</span>`}
       <span>${moneyWithCode(plan.outstanding, plan.currency)} outstanding</span>
       <span>${plan.grants_access ? "Access granted" : "No access"}</span>
       ${plan.cancel_at && html`<span>ends on ${plan.cancel_at}</span>`}
@@ -143,18 +144,19 @@ const STOPPED = {
 
 /** The next events of the plan, unless a payment or a decision comes first. */
 function Ahead({ details }) {
-  const { plan, boundaries, collect_refusal: refusal } = details;
+  const { plan, boundaries, actions, collect_refusal: refusal } = details;
+  const { refund_request_payment_id: requested } = plan;
   const attempt = plan.next?.attempt_at;
-  const isLost = plan.schedule.some((one) => one.state === "lost");
-  const toRefund = plan.status === "REFUNDED" && !isLost ? plan.received - plan.refunded : 0;
-  const isQuiet = !refusal || hasEnded(plan) || plan.status === "COMPLETE" || (attempt && refusal === "not_announced");
+  const toRefund = plan.status === "REFUNDED" ? plan.received - plan.refunded - plan.lost : 0;
+  const isUndecided = actions.some(({ decision }) => decision === "continue"); // money was refunded
+  const isQuiet = !refusal || (hasEnded(plan) && !isUndecided) || plan.status === "COMPLETE" || (attempt && refusal === "not_announced");
   const reason = isQuiet ? undefined : (STOPPED[plan.stopped_by] ?? REFUSALS[refusal]);
   if (!boundaries.length && !attempt && !toRefund && !reason) return null;
   return html`<section class="panel"><h2>What happens next</h2><ul class="plain">
     ${attempt && html`<li>From <${Time} at=${attempt} />: installment ${plan.next.seqs.join(", ")} is charged</li>`}
     ${boundaries.map(({ day, name, seq }) => html`<li key=${name}>${day}: ${BOUNDARIES[name](seq)}</li>`)}
     ${toRefund > 0 && html`<li>${moneyWithCode(toRefund, plan.currency)} is refunded within a quarter of an hour, unless a refund needs attention</li>`}
-    ${reason && html`<li>${reason}</li>`}
+    ${reason && html`<li>${reason}${requested && html` <a href=${routeTo(["payments", requested])}>See the request</a>`}</li>`}
   </ul></section>`;
 }
 

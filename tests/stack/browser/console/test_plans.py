@@ -97,6 +97,7 @@ def test_plans_are_paused_at_once_and_one_is_moved_waived_revoked_and_closed_wit
     taken = ["pause", "resume", "reschedule", "waive", "revoke", "restore", "close"]
     assert [one["decision"] for one in shown["facts"]["decisions"]] == taken
     assert staff.running.enrollment(token)["status"] == "WITHDRAWN"
+    _continue_after_a_refund_and_forgive_the_rest(staff, other)
     staff.open(f"#/users/{sub}")
     expect(staff.main.get_by_role("region", name="Timeline")).to_contain_text("Plan paused · DP, 4x")
     staff.open_payment(plan["payment_id"])
@@ -159,6 +160,32 @@ def _pause_both_although_one_changes(staff: Staff, plan: dict[str, Any], other: 
     expect(staff.dialog).to_contain_text("1 of the selected plans can’t be decided like this")
     expect(staff.dialog.get_by_role("listitem")).to_have_count(1)
     staff.dialog.get_by_role("button", name="Cancel").click()
+
+
+def _continue_after_a_refund_and_forgive_the_rest(staff: Staff, plan: dict[str, Any]) -> None:
+    """Decide about a plan whose first payment was refunded in Stripe's dashboard. Installment 4 is waived."""
+    staff.running.stripe("POST", "/v1/refunds", payment_intent=plan["payment_intent_id"])
+    staff.running.until(lambda: _details(staff, plan)["plan"]["stopped_by"] == "refund", "the refund stops the plan")
+    staff.open(f"#/plans/{plan['plan_id']}")
+    staff.expect_text("has a refund that no decision explains")
+    staff.expect_text("Nothing is announced or charged until staff continue or close the plan after the refund.")
+    for name, effects in (
+        (
+            "Continue after the refund",
+            "Refunded installments are not charged again. No money moves. The student gets access."
+            " The plan is then “Active”, with 299.50 USD outstanding.",
+        ),
+        (
+            "Forgive the rest",
+            "The student owes nothing more, and the plan is complete. No money moves. The student keeps access."
+            " The plan is then “Complete”, with 0.00 USD outstanding.",
+        ),
+    ):
+        staff.open_dialog(f"{name}…")
+        expect(staff.dialog).to_contain_text(effects)
+        confirm(staff, name)
+    shown = _details(staff, plan)["plan"]
+    assert (shown["status"], shown["grants_access"], shown["attention"]) == ("COMPLETE", True, [])
 
 
 def _details(staff: Staff, plan: dict[str, Any]) -> dict[str, Any]:
