@@ -25,7 +25,7 @@ function Section({ payment, dispute, canWrite, over }) {
   useLayoutEffect(() => {
     if (open) title.current.focus();
   }, [open]); // the pressed button was removed
-  return html`<section class="panel" aria-labelledby=${heading}><h2 id=${heading} tabindex="-1" ref=${title}>Evidence for dispute ${dispute}</h2>
+  return html`<section class="panel evidence" aria-labelledby=${heading}><h2 id=${heading} tabindex="-1" ref=${title}>Evidence for dispute ${dispute}</h2>
     ${open ? html`<${LoadedEvidence} payment=${payment} dispute=${dispute} canWrite=${canWrite} />` : html`<p>${over ? "The bank has decided." : "The bank decides on the evidence that it receives. Evidence can be sent only once."}</p>
       <button type="button" class="quiet" onClick=${() => setOpen(true)}>${canWrite ? "Prepare evidence" : "Show evidence"}</button>`}
   </section>`;
@@ -132,7 +132,7 @@ export function EvidenceDialog({ details, dispute, done }) {
   return html`<${ConfirmDialog} title="Send the evidence to the bank?" confirmText="Send to the bank" danger=${true}
     consequence="The bank gets these texts now. You can’t add or take back anything later." ready=${Boolean(evidence?.saved_at) && hasRead}
     missing="Read the texts, then tick the checkbox." submit=${submit} check=${check} done=${done}>
-    <${WhenLoaded} of=${state}>${(loaded) => html`<${Texts} evidence=${loaded} />`}<//>
+    <div class="evidence"><${WhenLoaded} of=${state}>${(loaded) => html`<${Texts} evidence=${loaded} />`}<//></div>
     <label class="check"><input type="checkbox" checked=${hasRead} aria-invalid=${hasRead ? undefined : "true"} onChange=${(event) => setHasRead(event.target.checked)} /> I have read the texts, and they are true.</label>
   <//>`;
 }

@@ -507,8 +507,17 @@ def test_refund_requests_are_counted_queued_and_decided_in_the_row_or_several_at
 def send_evidence(staff: Staff, payment_id: str, dispute_id: str) -> None:
     """Complete the evidence for a dispute, save it, read it and send it."""
     staff.open_payment(payment_id)
+    timeline = staff.page.get_by_role("heading", name="Timeline")
+    while_loading: list[float] = []
+
+    def measure(route: Route) -> None:
+        while_loading.append((timeline.bounding_box() or {"y": 0})["y"])
+        route.continue_()
+
+    staff.page.route("**/evidence", measure, times=1)
     staff.page.get_by_role("button", name="Prepare evidence").click()
     expect(staff.page.get_by_label("Product description")).to_have_value(re.compile("online course"))
+    assert while_loading[0] > 900, "nothing in the window moves when the texts arrive"
     staff.page.get_by_label("Uncategorized text").fill("She has handed in two projects.")
     staff.page.reload()
     staff.page.get_by_role("button", name="Prepare evidence").click()
