@@ -426,6 +426,17 @@ def list_plans(request: Request, actor: Identity) -> Reply:
     return Reply(200, page)
 
 
+@route("GET /api/admin/plans/totals", "support")
+def read_plan_totals(request: Request, actor: Identity) -> Reply:
+    from tuition.views import plan_list
+
+    query = request.query(*plan_list.TOTALS_QUERY)
+    totals, users = plan_list.totals(plan_list.parse(query), query.get("cursor"))
+    if query.get("q"):
+        recorded_reads.record(actor.user_id, users)
+    return Reply(200, totals)
+
+
 @route("GET /api/admin/plans/forecast", "support")
 def read_forecast(request: Request, _actor: Identity) -> Reply:
     from tuition.views import staff_plans

@@ -353,6 +353,14 @@ OPERATIONS = (
         query=plans.PlansQuery,
     ),
     _read(
+        "GET /api/admin/plans/totals",
+        "getPlanTotals",
+        "Count and add up the payment plans that match filters",
+        "At most 500 plans per answer. Follow `next_cursor` and add up the answers.",
+        plans.PlanTotals,
+        query=plans.PlanTotalsQuery,
+    ),
+    _read(
         "GET /api/admin/plans/forecast",
         "getForecast",
         "Forecast the cash from payment plans",

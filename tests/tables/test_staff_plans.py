@@ -1,5 +1,6 @@
 """Staff list, read and decide about payment plans, and forecast the cash that they bring in."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -74,8 +75,8 @@ def ids(w: Harness, admin: Student, **query: str) -> list[str]:
         cursor = {"cursor": page.body["next_cursor"]}
 
 
-def test_staff_list_plans_by_status_due_day_kind_and_student(
-    tuition: Harness, student: Student, admin: Student
+def test_staff_list_and_add_up_plans_by_status_due_day_kind_and_student(
+    tuition: Harness, student: Student, admin: Student, support: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other, third = Student(f"b-{student.sub}"), Student(f"c-{student.sub}")
     first = started(tuition, student)["plan_id"]
@@ -98,6 +99,33 @@ def test_staff_list_plans_by_status_due_day_kind_and_student(
     payment_id = read(tuition, student, first)["schedule"][0]["payment_id"]
     assert ids(tuition, admin, q=payment_id) == ids(tuition, admin, q=first) == [first]
     assert ids(tuition, admin, q="nobody@example.org") == ids(tuition, admin, attention="true") == []
+
+    monkeypatch.setattr(plan_list, "TOTALS_BATCH", 1)
+    monkeypatch.setattr(plan_list, "MAX_BATCHES_PER_PAGE", 2)
+    of_three = {"received": FIRST + 14975 + 4900, "outstanding": REST + 3 * 14975}
+    assert totals(tuition, admin, status="ACTIVE") == {"plans": 3, "read": 3, **of_three, "refunded": 0, "lost": 0}
+    assert totals(tuition, admin)["plans"] == 4
+    assert totals(tuition, admin, kind="membership") == {
+        "plans": 1, "read": 4, "received": 4900, "outstanding": 0, "refunded": 0, "lost": 0,
+    }  # fmt: skip
+    assert totals(tuition, admin, q="nobody@example.org") == {"plans": 0, "read": 0}
+    assert totals(tuition, support, q=student.sub)["outstanding"] == REST + 3 * 14975
+    assert [one["transition"] for one in queries.audit_trail(support.sub)] == [{"read": {"users": [student.sub]}}]
+
+
+def totals(w: Harness, admin: Student, **query: str) -> dict[str, int]:
+    """Return the numbers of a list, added up over all answers."""
+    sums: Counter[str] = Counter()
+    while True:
+        answer = w.admin(admin, "GET /api/admin/plans/totals", query=query).body
+        assert answer["read"] <= 2
+        sums.update({name: answer[name] for name in ("plans", "read")})
+        for one in answer["sums"]:
+            assert one.pop("currency") == "usd"
+            sums.update(one)
+        if answer["next_cursor"] is None:
+            return dict(sums)
+        query["cursor"] = answer["next_cursor"]
 
 
 def membership(w: Harness) -> str:

@@ -72,6 +72,7 @@ ROUTES = {
     ("GET", "/api/admin/analytics/details"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/books"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/plans"): ("AdminFunction", "signed in"),
+    ("GET", "/api/admin/plans/totals"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/plans/forecast"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/plans/{plan_id}"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/plans/{plan_id}/statement"): ("AdminFunction", "signed in"),

@@ -48,7 +48,7 @@ export function Payments({ query, staff }) {
     <div class="list">
       <div class="headline"><h1 tabindex="-1">Payments</h1><span class="grow"></span><${Refresh} query=${query} payments=${state.response?.payments} /></div>
       <${FilterForm} query=${query} errors=${errors} staff=${staff} />
-      <${StatusTabs} query=${query} order=${order}><${Totals} filters=${filters} /><//>
+      <${StatusTabs} query=${query} order=${order}><${Totals} list="payments" filters=${filters} /><//>
       ${
         Object.keys(errors).length
           ? html`<${Empty} title="Correct the filter that is marked"><p><a href=${routeTo(["payments"])}>Clear the filters</a></p><//>`

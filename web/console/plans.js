@@ -9,6 +9,7 @@ import { Choose, ChooseAll, QueueBar, useQueue } from "./queue.js";
 import { Result } from "./result.js";
 import { changeQuery, openDialog, routeTo } from "./route.js";
 import { planStatus, planStatuses } from "./status.js";
+import { Totals } from "./totals.js";
 
 const FILTERS = [...PLAN_FILTERS, "q"];
 const KINDS = [
@@ -35,6 +36,7 @@ export function Plans({ query, staff }) {
   return html`<h1 tabindex="-1">Payment plans</h1>
     <${Result} result=${queue.result} />
     <${Filters} query=${query} isFiltered=${isFiltered} staff=${staff} />
+    <div class="results"><${Totals} list="plans" filters=${filters} /></div>
     <${WhenLoaded} of=${state} empty=${empty}>
       ${({ plans, next_cursor: next }) => html`${staff.decides && html`<${DecideBar} queue=${queue} />`}
       <${PlanTable} plans=${plans} queue=${staff.decides ? queue : undefined} />

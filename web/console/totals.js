@@ -1,4 +1,4 @@
-// The number and the sums of all payments that match the filters, on request.
+// The number and the sums of all payments or plans that match the filters, on request.
 import { moneyWithCode } from "../shared/format.js";
 import { explain, get, reportSessionExpired } from "./api.js";
 import { Button } from "./components.js";
@@ -6,29 +6,40 @@ import { html, useEffect, useRef, useState } from "./preact.js";
 
 const MAX_READ = 5000;
 const number = (value) => value.toLocaleString("en");
-const payments = (count) => `${number(count)} ${count === 1 ? "payment" : "payments"}`;
+const LISTS = {
+  payments: {
+    one: "payment",
+    amounts: ["amount", "received", "refunded"],
+    text: (amount, received, refunded) => `${amount}, of which ${received} received and ${refunded} refunded`,
+  },
+  plans: {
+    one: "plan",
+    amounts: ["received", "refunded", "outstanding"],
+    text: (received, refunded, outstanding) => `${received} received, ${refunded} refunded, ${outstanding} outstanding`,
+  },
+};
+const countOf = (count, list) => `${number(count)} ${count === 1 ? LISTS[list].one : list}`;
 
-/** Add the API's answers up, until all payments or `MAX_READ` are read. `show` is called after each answer. */
-async function addUp(filters, show) {
-  const total = { payments: 0, read: 0, sums: new Map() };
+/** Add the API's answers up, until all or `MAX_READ` are read. `show` is called after each answer. */
+async function addUp(list, filters, show) {
+  const total = { count: 0, read: 0, sums: new Map() };
   let cursor;
   do {
-    const part = await get("/admin/payments/totals", { ...filters, cursor });
+    const part = await get(`/admin/${list}/totals`, { ...filters, cursor });
     cursor = part.next_cursor;
-    total.payments += part.payments;
+    total.count += part[list];
     total.read += part.read;
     for (const { currency, ...amounts } of part.sums) {
-      const sums = total.sums.get(currency) ?? { amount: 0, received: 0, refunded: 0 };
-      for (const name of Object.keys(sums)) sums[name] += amounts[name];
-      total.sums.set(currency, sums);
+      const sums = total.sums.get(currency) ?? LISTS[list].amounts.map(() => 0);
+      total.sums.set(currency, sums.map((sum, index) => sum + amounts[LISTS[list].amounts[index]]));
     }
     total.isPart = Boolean(cursor);
     if (!show({ ...total })) return;
   } while (cursor && total.read < MAX_READ);
 }
 
-/** The button, and then what it has counted. It starts again with other filters. */
-export function Totals({ filters }) {
+/** The button, and then what it has counted, of the `list` of payments or plans. It starts again with other filters. */
+export function Totals({ list, filters }) {
   const key = JSON.stringify(filters);
   const shown = useRef(key);
   const [state, set] = useState({});
@@ -40,7 +51,7 @@ export function Totals({ filters }) {
     const isCurrent = () => shown.current === key;
     set({ busy: true });
     try {
-      await addUp(filters, (total) => isCurrent() && (set({ busy: true, total }), true));
+      await addUp(list, filters, (total) => isCurrent() && (set({ busy: true, total }), true));
     } catch (error) {
       if (isCurrent() && !reportSessionExpired(error)) set({ error: explain(error) });
       return;
@@ -48,15 +59,14 @@ export function Totals({ filters }) {
     if (isCurrent()) set(({ total }) => ({ total }));
   };
   return html`<${Button} class="quiet" busy=${state.busy} onClick=${count}>Count and sum<//>
-    <span role="status">${state.busy && `Counting… ${state.total ? `${number(state.total.read)} read` : ""}`}${!state.busy && state.total && html`<${Result} total=${state.total} />`}</span>
+    <span role="status">${state.busy && `Counting… ${state.total ? `${number(state.total.read)} read` : ""}`}${!state.busy && state.total && html`<${Result} list=${list} total=${state.total} />`}</span>
     ${state.error && html`<span class="error" role="alert">${state.error}</span>`}`;
 }
 
-function Result({ total }) {
-  const { sums, isPart, read } = total;
-  const amounts = [...sums].map(([currency, { amount, received, refunded }]) => {
-    const text = (value) => moneyWithCode(value, currency);
-    return `${text(amount)}, of which ${text(received)} received and ${text(refunded)} refunded`;
-  });
-  return html`<span><strong>${isPart ? "More than " : ""}${payments(total.payments)}</strong>${amounts.length > 0 && `: ${amounts.join("; ")}`}.${isPart && ` Only the first ${number(read)} payments were read.`}</span>`;
+function Result({ list, total }) {
+  const { count, sums, isPart, read } = total;
+  const amounts = [...sums].map(([currency, values]) =>
+    LISTS[list].text(...values.map((value) => moneyWithCode(value, currency))),
+  );
+  return html`<span><strong>${isPart ? "More than " : ""}${countOf(count, list)}</strong>${amounts.length > 0 && `: ${amounts.join("; ")}`}.${isPart && ` Only the first ${countOf(read, list)} were read.`}</span>`;
 }

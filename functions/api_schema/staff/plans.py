@@ -22,8 +22,8 @@ MaybeTime = Annotated[Time | None, About(examples=[None])]
 
 
 @dataclass(kw_only=True)
-class PlansQuery(PageQuery):
-    """Filters for plans, and a page."""
+class PlanFilters:
+    """Filters for plans."""
 
     status: Annotated[Status | None, About("Only plans with this status.", examples=["LATE"])] = None
     kind: Annotated[Literal["installments", "membership"] | None, About("Only plans of this kind.")] = None
@@ -39,6 +39,42 @@ class PlansQuery(PageQuery):
             examples=["ada@example.org"],
         ),
     ] = None
+
+
+@dataclass(kw_only=True)
+class PlansQuery(PlanFilters, PageQuery):
+    """Filters for plans, and a page."""
+
+
+@dataclass(kw_only=True)
+class PlanTotalsQuery(PlanFilters):
+    """Which plans to add up, and where to continue."""
+
+    cursor: Annotated[str | None, About("The `next_cursor` of the answer before.", examples=["eyJ2IjoxfQ"])] = None
+
+
+@dataclass
+class PlanSums:
+    """Sums of plans in one currency, in minor units."""
+
+    currency: Currency
+    received: Annotated[Amount, About("The amount that their payments received, in minor units.", examples=[12475])]
+    refunded: Annotated[Amount, About("Refunds that are pending or succeeded, in minor units.", examples=[0])]
+    lost: Annotated[Amount, About("The amount that disputes took for good, in minor units.", examples=[0])]
+    outstanding: Annotated[
+        Amount,
+        About("Still to be paid, in minor units. Of a membership, only the period that is due.", examples=[37425]),
+    ]
+
+
+@dataclass
+class PlanTotals:
+    """The number and the sums of the matching plans among those that were read. Add up all answers."""
+
+    plans: Annotated[int, About("How many plans match.", examples=[1])]
+    read: Annotated[int, About("How many plans were read, at most 500.", examples=[2])]
+    sums: Annotated[list[PlanSums], About("By currency.")]
+    next_cursor: Cursor
 
 
 @dataclass

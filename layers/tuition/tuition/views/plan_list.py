@@ -7,9 +7,11 @@ the plans themselves, a bounded number of them per page, so a rare match gives s
 import hashlib
 import heapq
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import islice
+from typing import Any
 
 from tuition.core import catalog, plan, plan_attention, plan_installments, texts
 from tuition.core.errors import NotFound
@@ -21,9 +23,13 @@ from tuition.storage.queries import Cursor
 from tuition.stripe_gateway import resolve
 from tuition.views import filters, payment_list
 
+SUMMED = ("received", "refunded", "lost", "outstanding")
+TOTALS_QUERY = ("status", "kind", "track", "due_from", "due_to", "attention", "q", "cursor")
 LIST_QUERY = ("status", "kind", "track", "due_from", "due_to", "attention", "q", "limit", "cursor")
 MAX_BATCHES_PER_PAGE = 5
-"""Batches of plans that one page may read."""
+"""Batches of plans that one page or one answer about sums may read."""
+TOTALS_BATCH = 100
+"""Plans that are read at once to add them up."""
 MAX_MATCHES = 100
 """Payments whose email address begins with a searched text, of which the students' plans are listed."""
 KINDS = ("installments", "membership")
@@ -86,6 +92,38 @@ def page(chosen: PlanFilters, limit: int, cursor: str | None) -> tuple[list[Plan
             break
     more = last is not None and next(positions, None) is not None
     return plans, last.encode(chosen.list_id) if last and more else None
+
+
+def totals(chosen: PlanFilters, cursor: str | None) -> tuple[dict[str, Any], list[str]]:
+    """Return the number and the sums of matching plans among the next ones, and the users of the first batch.
+
+    `read` is how many plans were read. Add up the answers until there is no `next_cursor`. Amounts are in minor units,
+    by currency.
+    """
+    after = Cursor.decode(cursor, chosen.list_id) if cursor else None
+    positions = _positions(chosen, after, TOTALS_BATCH + 1)
+    sums: dict[str, Counter[str]] = {}
+    users: list[str] = []
+    count, read, last = 0, 0, None
+    for number in range(MAX_BATCHES_PER_PAGE):
+        batch = list(islice(positions, TOTALS_BATCH))
+        last = batch[-1] if batch else None
+        read += len(batch)
+        for one in queries.plans_by_id(position.item_id for position in batch):
+            if matches(chosen, one):
+                count += 1
+                users += [] if number else [one.user_id]
+                amounts = {name: getattr(one, name) for name in SUMMED}
+                sums.setdefault(one.terms.currency, Counter()).update(amounts)
+        if last is None:
+            break
+    more = last is not None and next(positions, None) is not None
+    return {
+        "plans": count,
+        "read": read,
+        "sums": [{"currency": currency, **amounts} for currency, amounts in sorted(sums.items())],
+        "next_cursor": last.encode(chosen.list_id) if last and more else None,
+    }, users
 
 
 def matches(chosen: PlanFilters, one: Plan) -> bool:

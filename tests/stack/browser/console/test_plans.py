@@ -48,6 +48,8 @@ def test_plans_are_paused_at_once_and_one_is_moved_waived_revoked_and_closed_wit
     staff.main.get_by_role("searchbox", name="Find").fill(f"{sub}@example.org")
     staff.page.keyboard.press("Enter")
     staff.expect_rows(2)
+    staff.main.get_by_role("button", name="Count and sum").click()
+    staff.expect_text("2 plans: 274.50 USD received, 0.00 USD refunded, 823.50 USD outstanding.")
     _pause_both_although_one_changes(staff, plan, other)
 
     staff.main.get_by_role("link", name=re.compile("DP, 4x")).click()
