@@ -402,11 +402,14 @@ def test_a_payment_whose_currency_or_day_is_corrected_moves_to_the_other_roll_up
     tuition.count_records(tuition.stored_records())
     item = tuition.tables.get_item(TableName="payments", Key=keys.payment_key(purchase["payment_id"]))["Item"]
     facts = json.loads(item["facts"]["S"])
-    earlier = {**facts, "settled": {**facts["settled"], "at": facts["settled"]["at"] - 3 * DAY_S}}
-    tuition.tables.put_item(TableName="payments", Item={**item, "facts": {"S": json.dumps(earlier)}})
-    analytics.count([analytics.Message("m", purchase["payment_id"], "later#evt", "2026-11-23")])
-    assert rolled_up(tuition) == recounted(tuition)
-    assert figures_of(tuition)["settled"] == 49900
+    for days, day in ((3, "2026-11-20"), (2, "2026-11-21")):
+        earlier = {**facts, "settled": {**facts["settled"], "at": facts["settled"]["at"] - days * DAY_S}}
+        tuition.tables.put_item(TableName="payments", Item={**item, "facts": {"S": json.dumps(earlier)}})
+        analytics.count([analytics.Message("m", purchase["payment_id"], f"{days}#evt", "2026-11-23")])
+        assert rolled_up(tuition) == recounted(tuition)
+        assert figures_of(tuition)["settled"] == 49900
+        periods = view.analytics({"from": "2026-11-01", "to": "2026-11-30"})["periods"]
+        assert [one["period"] for one in periods] == [day, "2026-11-23"], "a day that lost its figures is left out"
 
 
 # --- the recount ---
