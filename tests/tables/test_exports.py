@@ -464,6 +464,9 @@ def test_an_export_of_plans_has_each_that_matches_once_although_one_is_paid_whil
     columns = ("status", "received", "outstanding", "next_amount", "total_decimal", "outstanding_decimal", "email")
     assert {row["status"] for row in rows} <= {"ACTIVE", "COMPLETE"}
     for row in rows:
+        first = plan_calls.read(tuition, plans[row["plan_id"]], row["plan_id"])["schedule"][0]
+        assert row["started_on"] == first["due"]
+    for row in rows:
         of_active = ("ACTIVE", "12475", "37425", "12475", "499.00", "374.25", f"{row['user_id']}@example.org")
         of_complete = ("COMPLETE", "49900", "0", "", "499.00", "0.00", f"{row['user_id']}@example.org")
         assert tuple(row[name] for name in columns) == (of_active if row["status"] == "ACTIVE" else of_complete)

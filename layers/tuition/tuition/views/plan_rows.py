@@ -15,9 +15,9 @@ PLANS_PER_PAGE = 100
 AMOUNTS = frozenset(("total", "received", "refunded", "lost", "outstanding", "due_amount", "next_amount"))
 COLUMNS = (
     *("plan_id", "kind", "track", "membership", "offer", "every", "status", "grants_access", "user_id", "email"),
-    *("created_at", "updated_at", "currency", "total", "received", "refunded", "lost", "outstanding", "due_amount"),
-    *("next_due", "next_amount", "next_charge_at", "needs_student", "payment_method", "paid_through", "cancel_at"),
-    *("access_until", "closes_on", "close_reason", "stopped_by", "attention"),
+    *("created_at", "started_on", "updated_at", "currency", "total", "received", "refunded", "lost", "outstanding"),
+    *("due_amount", "next_due", "next_amount", "next_charge_at", "needs_student", "payment_method"),
+    *("paid_through", "cancel_at", "access_until", "closes_on", "close_reason", "stopped_by", "attention"),
 )
 HEADER = [name for column in COLUMNS for name in ([column, f"{column}_decimal"] if column in AMOUNTS else [column])]
 
@@ -44,6 +44,7 @@ def row(plan: Plan, shown: Mapping[str, Any]) -> list[str | int]:
     coming, due, method = (shown[name] or {} for name in ("next", "due", "payment_method"))
     values = {
         **shown,
+        "started_on": plan.anchor,
         "lost": plan.lost,
         "due_amount": due.get("amount"),
         "next_due": coming.get("due"),
