@@ -184,7 +184,9 @@ CREATE = CLOSE | {"stripe", "requests"}
 CREATE |= {"storage.limits"} | {
     f"payments.{name}" for name in ("checkout", "customers", "opening", "own_plans", "plan_payments", "promotion_codes")
 }
-CREATE |= {f"payments.{name}" for name in ("purchase_blocks", "recovery", "restored_plans", "switches")}
+CREATE |= {
+    f"payments.{name}" for name in ("lost_payments", "purchase_blocks", "recovery", "restored_plans", "switches")
+}
 CREATE |= {"storage.switches"}
 
 RECONCILE = APPLY | {

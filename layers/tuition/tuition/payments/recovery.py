@@ -1,16 +1,12 @@
 """Recover a user whose open payment is missing from the tables, after a restore to different moments."""
 
 from tuition import clock
-from tuition.core import payment as payments
-from tuition.core import timestamps
-from tuition.core.audit import AuditEntry
 from tuition.core.enrollment import Enrollment
-from tuition.core.errors import Contended, PaymentInProgress
+from tuition.core.errors import Contended
 from tuition.core.refs import Customer, PaymentRef
-from tuition.payments import restored_plans
+from tuition.payments import lost_payments, restored_plans
 from tuition.storage import ledger
-from tuition.stripe_gateway import closing, objects, rebuild, resolve, sync
-from tuition.stripe_gateway.objects import StripeObject
+from tuition.stripe_gateway import objects, resolve
 
 RECOVER_AFTER_S = 60
 """A create's transaction may become visible within this time of its attempt."""
@@ -22,7 +18,7 @@ def recover(ref: PaymentRef, enrollment: Enrollment, customer: Customer | None) 
     Raises `PaymentInProgress` while a bank decides, and `Contended` while a create may be about to commit.
     """
     _require_no_create(enrollment)
-    if close_or_rebuild(ref, customer):
+    if lost_payments.close_or_rebuild(ref, customer):
         return
     ledger.drop_payment(enrollment, ref.payment_id)
     for plan_id in enrollment.open_plans:  # it may be the first payment of one of them
@@ -39,30 +35,11 @@ def recover_plan(plan_id: str, enrollment: Enrollment, customer: Customer | None
             return
     for stripe_object in objects.in_customers_name(customer.stripe_customer_id, plan_id, "plan") if customer else []:
         ref = resolve.ref_in_metadata(stripe_object.retrieve().object.get("metadata") or {})
-        if ref and _close_or_rebuild(ref, stripe_object):
+        if ref and lost_payments.close_or_rebuild_object(ref, stripe_object):
             return
     ledger.drop_payment(enrollment, plan_id)
-
-
-def close_or_rebuild(ref: PaymentRef, customer: Customer | None) -> bool:
-    """Close what Stripe has of a missing open payment. Return True if it was paid and the payment was rebuilt.
-
-    Raises `PaymentInProgress` while a bank decides.
-    """
-    stripe_objects = objects.in_customers_name(customer.stripe_customer_id, ref.payment_id) if customer else []
-    return any(_close_or_rebuild(ref, stripe_object) for stripe_object in stripe_objects)
 
 
 def _require_no_create(enrollment: Enrollment) -> None:
     if max(enrollment.attempt_times, default=0) > clock.now() - RECOVER_AFTER_S:
         raise Contended("A payment for this track is being created. Try again.")
-
-
-def _close_or_rebuild(ref: PaymentRef, stripe_object: StripeObject) -> bool:
-    """Close an object whose payment is missing. Return True if it was paid and the payment was rebuilt."""
-    if payments.status(sync.fetch_unbound(stripe_object)) != "PROCESSING":
-        stripe_object.close()
-    if payments.status(sync.fetch_unbound(stripe_object)) in payments.OPEN_STATUSES:
-        raise PaymentInProgress(closing.PROCESSING)
-    entry = AuditEntry(timestamps.iso(clock.now()), "pull:0", "rebuilt", "pull")
-    return bool(ledger.update(ref, lambda state: rebuild.change(ref, state, stripe_object, entry)).payment)

@@ -16,8 +16,8 @@ def compared(plan_id: str, before: PaymentState | None = None) -> PaymentState:
     missing = [ref for ref in map(plan.payment_ref, plan.open_payments) if ledger.load(ref).payment is None]
     if not missing:
         return ledger.recompute_plan(plan_id, state)
-    from tuition.payments import recovery  # only after a restore
+    from tuition.payments import lost_payments  # only after a restore
 
     for ref in missing:
-        recovery.close_or_rebuild(ref, ledger.load_customer(plan.user_id)[0])
+        lost_payments.close_or_rebuild(ref, ledger.load_customer(plan.user_id)[0])
     return ledger.recompute_plan(plan_id)
