@@ -473,6 +473,15 @@ def test_a_membership_that_has_ended_stays_closed_when_a_dispute_takes_an_earlie
     assert (story.plan.outstanding, story.plan.enrollment) == (0, "WITHDRAWN")
 
 
+def test_a_membership_whose_period_a_bank_is_processing_has_not_ended_when_a_dispute_takes_an_earlier_one() -> None:
+    story = running(BROKE, until="2026-03-10", terms=MEMBERSHIP)
+    story.pay("next", "processing")
+    story.until("2026-03-20")
+    assert (story.plan.status, story.plan.grants_access) == ("LATE", True)
+    story.dispute(first_payment(story), "lost")
+    assert (story.plan.status, story.plan.grants_access) == ("SUSPENDED", False)
+
+
 def test_a_membership_that_is_canceled_after_a_dispute_took_a_period_ends_with_the_newest_period() -> None:
     """Paying the period that the dispute took would give nothing after that."""
     story = running(until="2026-02-10", terms=MEMBERSHIP)

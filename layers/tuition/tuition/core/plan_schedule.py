@@ -174,8 +174,9 @@ def _of_announcement(plan: PlanBasis, seq: int) -> list[Boundary]:
 
 def had_ended(plan: PlanBasis) -> bool:
     """Whether a membership had lapsed or ended before a dispute took a period of it, which is then not paid again."""
-    seq = _next_period(plan)
-    ends = [] if seq is None else [*_of_announcement(plan, seq), *_period_end(plan)]
+    seq, ends = _next_period(plan), _period_end(plan)
+    if seq is not None and not plan.is_trusted(seq):
+        ends += _of_announcement(plan, seq)
     return any(one.name != "due" and one.at <= plan.facts.observed for one in ends)
 
 
