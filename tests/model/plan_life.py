@@ -32,7 +32,12 @@ from tuition.storage import ledger
 DAY_S = 86_400
 DAY = float(DAY_S)
 RULE_SEEDS = (3, 9)
-"""The lives whose seed ends with these digits have random rules of plans, all others the default ones."""
+"""In lives whose seed ends with these digits the rules of plans are random, and change. The others have the default.
+
+Plans keep those with which they began: the watch compares the terms of each plan at each commit.
+"""
+ROUNDS_OF_RULES = 4
+"""After how many rounds they change."""
 PASSES = (900.0, 6 * 3600.0, DAY, DAY, DAY, 2 * DAY, 3 * DAY, 7 * DAY, 15 * DAY)
 OUTAGE = 40 * DAY
 FATES: tuple[Fate, ...] = ("kill before", "kill after", "drop before", "drop after", "conflict", "error", "throttle")
@@ -72,8 +77,8 @@ class LifeResult:
 class Life:
     """One seeded history of plans."""
 
-    def __init__(self, sim: Simulation, seed: int) -> None:
-        self.sim, self.rng = sim, random.Random(f"life:{seed}")
+    def __init__(self, sim: Simulation, seed: int, change_rules: Callable[[], None]) -> None:
+        self.sim, self.rng, self.change_rules = sim, random.Random(f"life:{seed}"), change_rules
         rng = self.rng
         self.counts: Counter[str] = Counter()
         self.watch = plan_checkers.Watch(sim, self.counts)
@@ -102,6 +107,8 @@ class Life:
             if number == self.outage_at:
                 self.counts["outages"] += 1
                 self._pass(OUTAGE)
+            if number % ROUNDS_OF_RULES == 0:
+                self.change_rules()
             self._spawn_all()
             self._play()
             self._pass(rng.choice(PASSES))
@@ -547,10 +554,15 @@ def run_life(seed: int, defect: InstallDefect | None = None) -> LifeResult:
         patch.setattr(fan_out, "SLOTS_PER_READ", 5)
         patch.setenv("PLAN_REGIONS", "US,EU")
         patch.setenv("CONSUMER_REGION", "EU" if seed % 4 == 0 else "US")
-        if seed % 10 in RULE_SEEDS:
-            for name, days in random_rules(random.Random(seed))._asdict().items():
-                patch.setenv(f"PLAN_{name.upper()}", str(days).strip("()").rstrip(","))
         if defect:
             defect(patch)
-        life = Life(sim, seed)
+        rules_rng = random.Random(f"rules:{seed}")
+
+        def change_rules() -> None:
+            if seed % 10 in RULE_SEEDS:
+                for name, days in random_rules(rules_rng)._asdict().items():
+                    patch.setenv(f"PLAN_{name.upper()}", str(days).strip("()").rstrip(","))
+                settings.cache_clear()
+
+        life = Life(sim, seed, change_rules)
         return LifeResult(seed, life.run(), sim.trace, life.counts)
