@@ -234,6 +234,7 @@ def test_a_refund_request_for_a_plan_that_staff_have_closed_awaits_staff_within_
 ) -> None:
     plan_id = started(tuition, student)["plan_id"]
     decided(tuition, admin, plan_id, "close", refund="none")
+    assert read(tuition, student, plan_id)["can_cancel"]
     requested = cancel(tuition, student, plan_id, reason="the school has closed it")
     assert (requested.status, requested.body["status"]) == (202, "CLOSED"), requested
     assert requested.body["refund_request"]["state"] == "awaiting_approval"

@@ -28,6 +28,13 @@ ENDINGS: dict[str, tuple[dict[str, Any], str, bool, list[str]]] = {
     "a new member in the EU": (MEMBERSHIP, "new", True, [WITHDRAW]),
     "a member": (MEMBERSHIP, "old", False, [CANCEL]),
     "a plan that has ended": (CLOSED, "old", False, []),
+    "a closed plan with money left": (
+        CLOSED | {"can_cancel": True, "payable": False},
+        "old",
+        False,
+        ["Request a refund"],
+    ),
+    "a plan that was given up": (CLOSED | {"can_cancel": True}, "old", False, [REFUND]),
 }
 """A plan, the age of its first payment, whether it can be withdrawn from, and the buttons that end it."""
 
@@ -72,6 +79,12 @@ def test_a_plan_that_was_given_up_says_the_amount_with_which_it_continues() -> N
     sentences = run(f"console.log(JSON.stringify({json.dumps(plans)}.map((plan) => describePlan(plan).sentence)))")
     for sentence, amount in zip(sentences, ("$374.25", "$124.75"), strict=True):
         assert sentence.endswith(f"Pay {amount} to continue where you left off.")
+
+
+def test_a_paused_plan_says_whether_its_student_keeps_access() -> None:
+    plans = [INSTALLMENTS | {"status": "PAUSED", "grants_access": grants_access} for grants_access in (True, False)]
+    sentences = run(f"console.log(JSON.stringify({json.dumps(plans)}.map((plan) => describePlan(plan).sentence)))")
+    assert ["Your access is suspended." in sentence for sentence in sentences] == [False, True]
 
 
 def test_a_plan_that_is_not_charged_names_the_reason_in_place_of_the_next_charge() -> None:

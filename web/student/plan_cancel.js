@@ -5,12 +5,13 @@ import { currentUser } from "../shared/session.js";
 import * as api from "./api.js";
 import { confirm } from "./dialog.js";
 import { canWithdraw } from "./payment_state.js";
-import { isCurrent, isProcessing } from "./plan_state.js";
+import { isCurrent, isProcessing, joined } from "./plan_state.js";
 import { texts } from "./text.js";
 
 const words = texts.plan_cancel;
 const DAY_MS = 86400000;
 const inOneLine = (text) => text.replace(/\s+/g, " ").trim();
+const hasEnded = (plan) => plan.status === "CLOSED" && !isCurrent(plan); // so that only its money is left to ask for
 const list = (...items) => h("ul", {}, items.filter(Boolean).map((item) => h("li", {}, item)));
 
 /**
@@ -20,7 +21,7 @@ const list = (...items) => h("ul", {}, items.filter(Boolean).map((item) => h("li
  */
 export function endings(plan, first, title, refundDays) {
   const way = (text, dialog) => ({ text, open: (onDone) => confirm(dialog(onDone)) });
-  const refund = way(words.refund, (onDone) => refundDialog(plan, first, title, onDone));
+  const refund = way(hasEnded(plan) ? words.refund_only : words.refund, (onDone) => refundDialog(plan, first, title, onDone));
   const canEnd = plan.can_cancel || (plan.total === null && plan.can_resume);
   if (canEnd && first && canWithdraw(first)) return [way(words.withdraw, (onDone) => withdrawalDialog(plan, first, title, onDone))];
   if (plan.status === "OPEN") return plan.can_cancel ? [way(words.open_confirm, (onDone) => openDialog(plan, onDone))] : [];
@@ -59,7 +60,7 @@ function refundDialog(plan, first, title, onDone) {
   const isInTime = first?.refundable_until && new Date(first.refundable_until) > Date.now();
   const isImmediate = isInTime && plan.status !== "CLOSED" && !isProcessing(plan);
   return {
-    title: words.refund_title(amount),
+    title: (hasEnded(plan) ? words.refund_only_title : words.refund_title)(amount),
     content: h(
       "div",
       {},
@@ -72,10 +73,10 @@ function refundDialog(plan, first, title, onDone) {
       h("textarea", { id: "reason", name: "reason", rows: "3", maxlength: "500", required: true }),
     ),
     confirmText: words.refund_confirm,
-    cancelText: words.keep,
+    cancelText: hasEnded(plan) ? words.close : words.keep,
     draft: `plan ${id}`,
     work: (form) => requestRefund(plan, first, inOneLine(form.get("reason"))),
-    onDone: (updated) => onDone(updated, updated.status === "REFUNDED" ? words.refund_done : words.requested),
+    onDone: (updated) => onDone(updated, updated.status === "REFUNDED" ? words.refund_done : joined(words.requested, isCurrent(updated) && words.not_charged)),
   };
 }
 

@@ -41,7 +41,7 @@ export async function planPage(context, plan, message, problem) {
     message && note("good", h("p", {}, message)),
     problem && note("bad", h("p", {}, problem)),
     first && withdrawalNote(first),
-    refunding && refundRequestNote(refunding),
+    refunding && refundRequestNote(refunding, plan.grants_access),
     h(
       "section",
       { class: "panel", "aria-labelledby": "schedule" },

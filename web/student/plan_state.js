@@ -5,7 +5,9 @@ import { texts } from "./text.js";
 const words = texts.plan_state;
 
 const HELD = ["ACTIVE", "LATE", "SUSPENDED", "PAUSED", "COMPLETE"];
-const joined = (...sentences) => sentences.filter(Boolean).join(" ") || undefined;
+
+/** The sentences that there are, in one line; undefined without any. */
+export const joined = (...sentences) => sentences.filter(Boolean).join(" ") || undefined;
 
 /** Whether the plan keeps its student from buying the same again: it is open, runs, or its rest can still be paid. */
 export const isCurrent = ({ status, payable }) =>
@@ -61,7 +63,7 @@ export function describePlan(plan) {
         };
       return { chip: ["bad", "lock", words.suspended], sentence: joined(words.suspended_why, amount && words.pay_to_continue(amount), ends) };
     case "PAUSED":
-      return { chip: ["", "clock", words.paused], sentence: words.paused_why };
+      return { chip: ["", "clock", words.paused], sentence: joined(words.paused_why, !plan.grants_access && words.suspended_why) };
     case "COMPLETE":
       return { chip: ["good", "check", isWaived(plan) ? words.nothing_left : words.complete], sentence: undefined };
     case "CLOSED":

@@ -12,7 +12,7 @@ const words = texts.refund;
 const asSentence = (text) => (/[.!?]$/.test(text) ? text : `${text}.`);
 
 /** The state of the student's refund request, unless the payment's chip and sentence already show it. */
-export function refundRequestNote(payment) {
+export function refundRequestNote(payment, hasAccess = !payment.no_access_reason) {
   const { status, currency, refund_request: request, refund_pending_amount: pending, withdrawal } = payment;
   const isShown = status === "REFUNDED" || (request?.state === "pending" && pending > 0);
   if (!request || (isShown && !request.answer)) return undefined;
@@ -24,7 +24,7 @@ export function refundRequestNote(payment) {
   const answer = request.answer && asSentence(request.answer);
   const message = request.answer ? words.message(request.answer) : "";
   const state = {
-    awaiting_approval: words.awaiting_approval,
+    awaiting_approval: hasAccess ? words.awaiting_approval_with_access : words.awaiting_approval,
     submitting: words.processing(message),
     pending: words.processing(message),
     succeeded: message && words.made(message),

@@ -136,12 +136,15 @@ def _installment_json(one: Installment) -> dict[str, Any]:
 
 
 def _can_cancel(plan: Plan) -> bool:
-    """Whether `cancel` does something now. In the EU a student can withdraw while a bank is processing a payment."""
+    """Whether `cancel` does something now. In the EU a student can withdraw while a bank is processing a payment.
+
+    A student can request the money of a plan that staff have closed without a refund.
+    """
     if plan.status == "OPEN":
         return settings().is_eu or not plan.processing
     if plan.terms.endless:
         return plan.status in ("ACTIVE", "LATE", "PAUSED") and not plan.is_canceled
-    return plan.holds_funds and plan.ended_by is None
+    return plan.holds_funds and plan.ended_by != "money_back"
 
 
 def _closes_on(plan: Plan) -> str | None:
