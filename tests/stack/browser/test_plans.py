@@ -156,7 +156,7 @@ def test_plans_are_begun_with_a_bank_account_and_a_saved_card_and_the_bank_confi
     expect(student.page.get_by_role("radio", name="Mastercard ending in 4444")).to_be_checked()
     agree_and_pay(student, "$149.75")
     student.expect_heading("Payment plan: Full-Stack Developer")
-    student.expect_text("Mastercard ending in 4444")
+    expect_method(student, "Mastercard ending in 4444")
     student.open("#/cards")
     student.main.get_by_role("button", name="Remove Mastercard").click()
     student.page.get_by_role("button", name="Remove", exact=True).click()
