@@ -1,16 +1,16 @@
-// One payment plan: its schedule, payments, what happens next and when, its timeline, and the decisions of staff.
+// One payment plan: its schedule, its payments, what happens next and when, its timeline, and the decisions of staff.
 import { moneyWithCode } from "../shared/format.js";
 import { get, paymentChanged, useResponse } from "./api.js";
 import { suggestedActionOfPlan } from "./attention_reasons.js";
-import { Empty, None, productOf, Time, UserLink, WhenLoaded } from "./components.js";
+import { Empty, productOf, Time, UserLink, WhenLoaded } from "./components.js";
 import { PaymentTable } from "./payment_table.js";
 import { CollectDialog, DecisionDialog, decisionName, ResolvePlanDialog } from "./plan_dialogs.js";
+import { hasEnded, Schedule } from "./plan_schedule.js";
 import { planName, PlanStatus } from "./plans.js";
 import { html, useRef, useState } from "./preact.js";
 import { decidedWords } from "./record_words.js";
 import { Result } from "./result.js";
 import { lastList, openDialog, routeTo } from "./route.js";
-import { installmentState } from "./status.js";
 import { EntryList } from "./timeline.js";
 import { inOrder, planRecordEntry } from "./timeline_entries.js";
 
@@ -75,42 +75,6 @@ function Actions({ details }) {
 function Attention({ reason, staff }) {
   return html`<div class="note warn attention"><div><p><strong>Needs attention:</strong> ${reason.detail}.</p><p class="small">${suggestedActionOfPlan(reason)}</p></div>
     ${staff.decides && html`<button type="button" class="quiet" onClick=${() => openDialog("resolve", { on: reason.name })}>Mark as resolved…</button>`}</div>`;
-}
-
-function Schedule({ details, staff }) {
-  const { plan, actions } = details;
-  return html`<section class="panel" aria-labelledby="schedule"><h2 id="schedule">Schedule</h2>
-    <p class="small">${rulesOf(plan)}</p>
-    <div class="scroll" tabindex="0" role="region" aria-labelledby="schedule"><table><caption class="visually-hidden">Installments</caption>
-    <thead><tr><th scope="col">No.</th><th scope="col">Due</th><th scope="col">Announced for</th><th scope="col" class="right">Amount</th><th scope="col">State</th><th scope="col">Payment</th><th scope="col"><span class="visually-hidden">Actions</span></th></tr></thead>
-    <tbody>${plan.schedule.map((one) => html`<${Installment} key=${one.seq} one=${one} plan=${plan} actions=${staff.decides ? actions.filter(({ seq }) => seq === one.seq) : []} />`)}</tbody></table></div></section>`;
-}
-
-const days = (count) => (count === 1 ? "1 day" : `${count} days`);
-
-/** The rules to which the student agreed, in words. Plans that begin later may have others. */
-function rulesOf({ rules, total }) {
-  const last = rules.retry_days.length - 1;
-  const retries = new Intl.ListFormat("en").format(rules.retry_days.slice(1).map((day, at) => (at + 1 === last ? days(day) : String(day))));
-  const again = last ? `, and tried again ${retries} later` : ", and not tried again";
-  const end = total === null ? `the membership ends after ${days(rules.grace_days)}` : `access ends after ${days(rules.grace_days)}, and the plan is closed after ${days(rules.give_up_days)}`;
-  return `A charge is announced ${days(rules.notice_days)} before its day${again}. If it stays unpaid, ${end}.`;
-}
-
-/** Whether the plan has ended for good: it is not paid any more, so its unpaid installments are not upcoming. */
-const hasEnded = ({ status, close_reason: reason }) => ["REFUNDED", "ABANDONED"].includes(status) || (status === "CLOSED" && reason !== "gave_up");
-
-function Installment({ one, plan, actions }) {
-  const [state, color] = one.state === "upcoming" && hasEnded(plan) ? ["Not charged", ""] : installmentState(one.state);
-  return html`<tr>
-    <th scope="row">${one.seq}</th>
-    <td>${one.due ?? html`<${None} />`}</td>
-    <td>${one.collect ?? html`<${None} />`}</td>
-    <td class="right"><span class="sum">${moneyWithCode(one.amount, plan.currency)}</span></td>
-    <td><span class=${`chip ${color}`} title=${one.state}>${state}</span>${one.failure && html`<span class="why">${one.failure.code.replace(/_/g, " ")}</span>`}</td>
-    <td>${one.payment_id ? html`<a href=${routeTo(["payments", one.payment_id])}>View<span class="visually-hidden"> the payment of installment ${one.seq}</span></a>` : html`<${None} />`}</td>
-    <td class="actions">${actions.map((action) => html`<button key=${action.decision} type="button" class="quiet" onClick=${() => openDialog(action.decision, { on: one.seq })}>${action.decision === "waive" ? "Waive" : "Move"}…<span class="visually-hidden"> installment ${one.seq}</span></button>`)}</td>
-  </tr>`;
 }
 
 const BOUNDARIES = {
