@@ -1,4 +1,4 @@
-// What will happen with a payment plan, and on which day.
+// The dates ahead of a payment plan, and the money and access that depend on them.
 import { h } from "../shared/dom.js";
 import { calendarDay, dayIn, methodName, money } from "../shared/format.js";
 import { isCurrent, isRevoked } from "./plan_state.js";
