@@ -219,11 +219,18 @@ def test_a_plan_whose_customer_a_restore_has_lost_is_charged_to_the_same_custome
 ) -> None:
     opened = started(tuition, student)
     intent = tuition.at_stripe("GET", f"/v1/payment_intents/{opened['payment_intent_id']}")
-    tuition.tables.delete_item(TableName="customers", Key={"user_id": {"S": student.sub}})
+    for table, key in (
+        ("customers", {"user_id": {"S": student.sub}}),
+        ("stripe_objects", {"stripe_id": {"S": intent["customer"]}}),
+    ):
+        tuition.tables.delete_item(TableName=table, Key=key)
     if is_deleted:
         tuition.at_stripe("DELETE", f"/v1/customers/{intent['customer']}")
     go(tuition, 21, 7)
+    assert tuition.collect()["failed"] == []
     assert charges(tuition, opened) == ([] if is_deleted else [("2026-02-28", "succeeded")])
+    go(tuition, 14)
+    assert read(tuition, student, opened["plan_id"])["status"] == ("SUSPENDED" if is_deleted else "ACTIVE")
     opened = pay(tuition, student, opened["plan_id"]).body
     later = tuition.at_stripe("GET", f"/v1/payment_intents/{opened['payment_intent_id']}")
     assert (later["customer"] == intent["customer"]) is not is_deleted

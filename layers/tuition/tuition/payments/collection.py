@@ -16,6 +16,7 @@ from tuition.core.audit import Actor, AuditEntry
 from tuition.core.errors import (
     AmountTooSmall,
     Conflicted,
+    NotFound,
     StripeRefused,
     StripeUnavailable,
 )
@@ -206,11 +207,12 @@ class _Collector:
     def _create(self, step: plan_steps.Create, still_due: StillDue) -> None:
         """Create the payment of an installment. If Stripe refuses to, that is the result of the day's attempt.
 
-        So a plan that Stripe will not let us charge is retried on its retry days, and not every quarter of an hour.
+        So a plan that Stripe will not let us charge is retried on its retry days, and not every quarter of an hour. So
+        is one without a customer: a restore has lost our record of it, and it was deleted at Stripe.
         """
         try:
             plan_payments.open_payment(self._state, step.covers, self._actor)
-        except (StripeRefused, AmountTooSmall) as refused:
+        except (StripeRefused, AmountTooSmall, NotFound) as refused:
             attempt = self._attempt()
             if attempt is None:
                 return
