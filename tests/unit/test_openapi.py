@@ -139,7 +139,7 @@ def test_a_query_has_exactly_the_parameters_that_its_handler_accepts(operation: 
 
 
 def test_an_export_takes_the_filters_of_the_list() -> None:
-    exported = DOCUMENT["components"]["schemas"]["ExportFilters"]["properties"]
+    exported = DOCUMENT["components"]["schemas"]["ListFilters"]["properties"]
     assert set(exported) == {*filters.FILTERS, *plan_rows.FILTERS}
 
 

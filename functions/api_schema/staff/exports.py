@@ -18,7 +18,7 @@ from tuition.views.filters import Refunded
 
 
 @dataclass(kw_only=True)
-class ExportFilters:
+class ListFilters:
     """The filters of the list of payments, or of the list of plans. Numbers and booleans may also be texts."""
 
     status: Annotated[Status | PlanStatus | None, About("A status of payments, or of plans.")] = None
@@ -51,7 +51,7 @@ class ExportOrder:
             " `payouts`: what the payouts of a month include."
         ),
     ] = "payments"
-    filters: Annotated[ExportFilters, About("For `payments` and `plans` only.")] = field(default_factory=ExportFilters)
+    filters: Annotated[ListFilters, About("For `payments` and `plans` only.")] = field(default_factory=ListFilters)
     month: Annotated[
         str | None,
         About("For a `statement` and `payouts` only: the month, UTC.", pattern=statement.MONTH_PATTERN),
