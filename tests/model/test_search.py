@@ -50,7 +50,7 @@ def _search(scenarios: tuple[str, ...], seeds: Sequence[int], record_property: A
 def test_the_tables_match_stripe_after_any_order_of_steps_and_faults(
     part: int, shards: int, record_property: Any
 ) -> None:
-    first, count = first_seed(), schedule_count(500) // len(NUMBERS)
+    first, count = first_seed(), schedule_count(300) // len(NUMBERS)
     scenarios = (
         *WHOLE_SYSTEM,
         "disputes",

@@ -15,6 +15,7 @@ from stripe_simulator.params import OPERATIONS
 from stripe_simulator.routes import ROUTES
 from stripe_simulator.server import Stripe
 from stripe_simulator.unsupported_params import UNSUPPORTED_PARAMS
+from tests.seeds import drawn
 from tests.stripe.test_read_params import (
     BASES,
     OPERATIONS_WITH_PARAMS,
@@ -128,8 +129,18 @@ def test_a_path_with_an_id_of_another_account_is_a_path_with_a_missing_id(operat
     assert state(other) == before
 
 
-@pytest.mark.parametrize("operation", OPERATIONS_WITH_PARAMS)
+@pytest.mark.parametrize("operation", drawn(OPERATIONS_WITH_PARAMS, 3))
 def test_a_parameter_with_an_id_of_another_account_is_one_with_a_missing_id(operation: str) -> None:
+    check_parameters(operation)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("operation", OPERATIONS_WITH_PARAMS)
+def test_every_parameter_with_an_id_of_another_account_is_one_with_a_missing_id(operation: str) -> None:
+    check_parameters(operation)
+
+
+def check_parameters(operation: str) -> None:
     other, _ = trials()
     before = state(other)
     class_name = OPERATIONS[operation]
