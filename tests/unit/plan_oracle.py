@@ -225,7 +225,13 @@ class Oracle:
         return "PAUSED" if self.paused is not None else self.level(first)
 
     def is_canceled_by(self, first: int) -> bool:
-        return self.canceled and self.clock >= epoch(self.due[first])
+        """Whether a canceled membership has ended. A period that a bank is processing counts as paid."""
+        end = first + 1 if self.is_processing(first) else first
+        return self.canceled and self.clock >= epoch(self.due[end])
+
+    def is_processing(self, seq: int) -> bool:
+        is_processing = any(one.state == "processing" and seq in one.covers for one in self.payments.values())
+        return is_processing and len([name for failed, name in self.failed_debits if failed == seq]) < 3
 
     def is_over(self, first: int) -> bool:
         """Whether a membership has ended for want of this period's payment."""
@@ -241,9 +247,7 @@ class Oracle:
         was_tried = any(at >= epoch(day) for at in self.tried.get(first, []))
         last = epoch(day) + terms.grace_days * DAY_S
         chances = [start for start, end in self.able.get(first, []) if end > epoch(day) and start < last]
-        is_processing = any(one.state == "processing" and first in one.covers for one in self.payments.values())
-        is_processing = is_processing and len([name for seq, name in self.failed_debits if seq == first]) < 3
-        if days >= terms.grace_days and (was_tried or not chances) and not is_processing:
+        if days >= terms.grace_days and (was_tried or not chances) and not self.is_processing(first):
             level = 3 if days >= terms.give_up_days or terms.endless else 2
         return LEVELS[level]
 

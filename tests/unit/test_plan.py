@@ -482,6 +482,26 @@ def test_a_membership_whose_period_a_bank_is_processing_has_not_ended_when_a_dis
     assert (story.plan.status, story.plan.grants_access) == ("SUSPENDED", False)
 
 
+@pytest.mark.parametrize("pays", [True, False])
+def test_a_membership_that_is_canceled_while_a_bank_is_processing_its_newest_period_ends_with_that_period(
+    pays: bool,
+) -> None:
+    story = running(BROKE, until="2026-03-10", terms=MEMBERSHIP)
+    payment_id = story.pay("next", "processing") or ""
+    assert story.decide("cancel") is None
+    assert (story.plan.status, story.plan.cancel_at, story.plan.grants_access) == ("LATE", "2026-03-31", True)
+    story.until("2026-03-14")
+    assert (story.plan.status, story.plan.grants_access) == ("LATE", True)
+    story.bank_decides(payment_id, pays=pays)
+    assert (story.plan.status, story.plan.close_reason) == (("ACTIVE", None) if pays else ("CLOSED", "ended"))
+    story.until("2026-03-31")
+    assert (story.plan.status, story.plan.close_reason, story.plan.received) == (
+        "CLOSED",
+        "ended",
+        5800 if pays else 2900,
+    )
+
+
 def test_a_membership_that_is_canceled_after_a_dispute_took_a_period_ends_with_the_newest_period() -> None:
     """Paying the period that the dispute took would give nothing after that."""
     story = running(until="2026-02-10", terms=MEMBERSHIP)

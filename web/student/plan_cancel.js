@@ -40,9 +40,10 @@ const openDialog = ({ plan_id: id }, onDone) => ({
   onDone: (plan) => onDone(plan, words.open_done),
 });
 
-function membershipDialog({ plan_id: id, status, paid_through: until }, title, onDone) {
-  const isUnpaid = status === "LATE"; // the period that was paid has ended
-  const access = isUnpaid ? words.access_lost(title) : until && words.access_until(calendarDay(until));
+function membershipDialog({ plan_id: id, status, paid_through: until, ...plan }, title, onDone) {
+  const isPaying = isProcessing(plan); // the membership ends with the period that a bank is processing
+  const isUnpaid = status === "LATE" && !isPaying; // the period that was paid has ended
+  const access = isUnpaid ? words.access_lost(title) : until && !isPaying && words.access_until(calendarDay(until));
   return {
     title: words.membership_title(title),
     content: list(access, words.no_charge, isUnpaid && words.owe_nothing, !isUnpaid && words.progress, !isUnpaid && words.resumable),

@@ -145,16 +145,19 @@ def _period_end(plan: PlanBasis) -> list[Boundary]:
 def end_day(plan: PlanBasis) -> str | None:
     """Return the day on which a membership that was canceled ends; None for any other plan.
 
-    A dispute can take an earlier period: the membership ends all the same with the newest that was paid.
+    A dispute can take an earlier period: the membership ends all the same with the newest that was paid, or that a bank
+    is processing.
     """
     seq = _next_period(plan) if plan.is_ending else None
     return None if seq is None else due_day(plan, seq)
 
 
 def _next_period(plan: PlanBasis) -> int | None:
-    """Return the first period of a membership that has not been paid, waived or taken by a dispute."""
+    """Return the first period of a membership that is not paid, waived, taken by a dispute, or trusted to be paid."""
+    if not plan.terms.endless:
+        return None
     rest = plan.covered | plan.waived | plan.taken
-    return next((seq for seq in plan.terms.seqs if seq not in rest), None) if plan.terms.endless else None
+    return next((seq for seq in plan.terms.seqs if seq not in rest and not plan.is_trusted(seq)), None)
 
 
 def _of_announcement(plan: PlanBasis, seq: int) -> list[Boundary]:
@@ -175,8 +178,7 @@ def _of_announcement(plan: PlanBasis, seq: int) -> list[Boundary]:
 def had_ended(plan: PlanBasis) -> bool:
     """Whether a membership had lapsed or ended before a dispute took a period of it, which is then not paid again."""
     seq, ends = _next_period(plan), _period_end(plan)
-    if seq is not None and not plan.is_trusted(seq):
-        ends += _of_announcement(plan, seq)
+    ends += [] if seq is None else _of_announcement(plan, seq)
     return any(one.name != "due" and one.at <= plan.facts.observed for one in ends)
 
 
