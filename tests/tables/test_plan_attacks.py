@@ -11,7 +11,7 @@ from tests.harness import PAGE, Harness, Student
 from tests.limits import set_limits
 from tests.plan_calls import FIRST, begin, call, consent, offer_plans, pay, read, set_up, started
 from tests.tables.test_collection import DAY, announced, charges, pass_days, steps
-from tests.tables.test_plans import cancel, choose, problem
+from tests.tables.test_plans import MEMBER, cancel, choose, consent_of_member, problem
 from tests.tables.test_reconcile import change_price
 from tests.tables.test_sessions import payable_ids
 from tests.tables.test_withdrawals import DECIDE, ORDER, set_region
@@ -208,6 +208,23 @@ def test_a_first_installment_of_another_amount_is_reviewed_and_not_asked_for_aga
     for response in (tuition.create(student), begin(tuition, student)):
         assert problem(response) == (409, "conflict")
         assert "reviewing" in response.body["detail"]
+
+
+@pytest.mark.parametrize("of_member", [False, True])
+def test_a_student_can_have_back_a_first_installment_of_another_amount(
+    tuition: Harness, student: Student, of_member: bool
+) -> None:
+    more = {"consent": consent_of_member(tuition), **MEMBER} if of_member else {}
+    opened = begin(tuition, student, **more).body
+    tuition.at_stripe("POST", f"/v1/payment_intents/{opened['payment_intent_id']}", amount="900")
+    tuition.pay(opened["payment_intent_id"])
+    tuition.advance_stripe(3)
+    tuition.deliver_all()
+    plan = read(tuition, student, opened["plan_id"])
+    assert (plan["status"], plan["received"], plan["can_cancel"]) == ("OPEN", 900, True)
+    canceled = cancel(tuition, student, opened["plan_id"])
+    assert (canceled.status, canceled.body["status"], canceled.body["refunded"]) == (200, "REFUNDED", 900), canceled
+    assert begin(tuition, student, **more).status == 201
 
 
 def test_a_student_is_never_charged_another_amount_than_was_announced(tuition: Harness, student: Student) -> None:

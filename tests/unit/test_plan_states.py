@@ -21,6 +21,7 @@ CANCEL, REFUND, WITHDRAW = "Cancel membership", "Cancel and request a refund", "
 ENDINGS: dict[str, tuple[dict[str, Any], str, bool, list[str]]] = {
     "not paid": (INSTALLMENTS | {"status": "OPEN"}, "new", False, ["Cancel plan"]),
     "not paid, and processing": (INSTALLMENTS | {"status": "OPEN", "can_cancel": False}, "new", False, []),
+    "paid, but not the price": (INSTALLMENTS | {"status": "OPEN", "received": 900}, "new", False, [REFUND]),
     "installments": (INSTALLMENTS, "old", False, [REFUND]),
     "installments in the EU": (INSTALLMENTS, "new", True, [WITHDRAW]),
     "a new member": (MEMBERSHIP, "new", False, [CANCEL, REFUND]),

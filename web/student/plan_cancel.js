@@ -24,8 +24,9 @@ export function endings(plan, first, title, refundDays) {
   const refund = way(hasEnded(plan) ? words.refund_only : words.refund, (onDone) => refundDialog(plan, first, title, onDone));
   const canEnd = plan.can_cancel || (plan.total === null && plan.can_resume);
   if (canEnd && first && canWithdraw(first)) return [way(words.withdraw, (onDone) => withdrawalDialog(plan, first, title, onDone))];
-  if (plan.status === "OPEN") return plan.can_cancel ? [way(words.open_confirm, (onDone) => openDialog(plan, onDone))] : [];
-  if (plan.total !== null) return plan.can_cancel ? [refund] : [];
+  const isOpen = plan.status === "OPEN";
+  if (isOpen && !plan.received) return plan.can_cancel ? [way(words.open_confirm, (onDone) => openDialog(plan, onDone))] : [];
+  if (isOpen || plan.total !== null) return plan.can_cancel ? [refund] : [];
   const isInTime = first?.can_request_refund && Date.parse(first.paid_at) + refundDays * DAY_MS > Date.now();
   const cancel = way(words.membership, (onDone) => membershipDialog(plan, title, onDone));
   return [plan.can_cancel && cancel, canEnd && isInTime && refund].filter(Boolean);

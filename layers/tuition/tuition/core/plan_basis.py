@@ -117,7 +117,7 @@ class PlanBasis:
     @property
     def may_be_returned(self) -> bool:
         """Whether a bank could return money of it: from a debit, also one in progress, or from an unknown method."""
-        types = {part.method_type for part in self.parts.values() if part.paid}
+        types = {part.method_type for part in self.parts.values() if part.settled is not None}
         return bool(self.processing or types & {None, *BANK_DEBITS})
 
     @property

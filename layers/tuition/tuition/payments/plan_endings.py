@@ -44,10 +44,12 @@ def cancel(plan_id: str, user_id: str, reason: str | None) -> Ending:
     """End a user's own plan. Repeating it changes nothing.
 
     A plan of which nothing is paid is closed. A membership ends with the period that is paid. For installments it is
-    `request_refund`.
+    `request_refund`. So it is for a plan that has not begun because it received another amount than was asked.
     """
     state = own_plans.load(plan_id, user_id)
     plan = state.existing_plan
+    if plan.status == "OPEN" and plan.differing:
+        return request_refund(plan_id, user_id, reason)
     if plan.status == "OPEN":
         _require_no_withdrawal(plan)
         for payment_id in plan.open_payments:
@@ -196,10 +198,11 @@ def _refund_all(state: PaymentState, reason: str | None) -> PaymentState:
 
 
 def _first_payment(plan: Plan) -> PaymentRef:
-    """Return the payment from which the refund window counts. Raises `RefundRefused` before the plan has begun."""
-    if plan.first_payment_id is None:
+    """Return the payment from which the refund window counts. Raises `RefundRefused` if nothing was received."""
+    first = plan.first_payment_id or next(iter(plan.differing), None)
+    if first is None:
         raise RefundRefused("Nothing of this plan is paid yet. You can cancel it.")
-    return plan.payment_ref(plan.first_payment_id)
+    return plan.payment_ref(first)
 
 
 def _refundable_payment(plan: Plan) -> str:
