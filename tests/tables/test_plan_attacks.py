@@ -111,6 +111,29 @@ def test_a_debit_that_begins_while_its_student_withdraws_leaves_the_decision_to_
     assert cancel(tuition, student, plan_id, reason="moved away").status == 202
 
 
+def test_of_two_requests_at_once_for_the_money_of_a_plan_one_is_stored(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_plan = started(tuition, student)
+    second = pay(tuition, student, of_plan["plan_id"]).body
+    tuition.pay(second["payment_intent_id"])
+    tuition.deliver_all()
+    tuition.advance_time(20 * DAY)
+    is_for_staff = plan_endings._is_for_staff
+
+    def requested_meanwhile(state: PaymentState) -> bool:
+        monkeypatch.setattr(plan_endings, "_is_for_staff", is_for_staff)
+        assert tuition.refund(student, second["payment_id"]).status == 202
+        return is_for_staff(state)
+
+    monkeypatch.setattr(plan_endings, "_is_for_staff", requested_meanwhile)
+    assert problem(cancel(tuition, student, of_plan["plan_id"], reason="moved away")) == (503, "contended")
+    again = cancel(tuition, student, of_plan["plan_id"], reason="moved away")
+    assert (again.status, again.body["refund_request_payment_id"]) == (202, second["payment_id"])
+    requests = [tuition.payment(one["payment_id"]).requests for one in (of_plan, second)]
+    assert [len(one) for one in requests] == [0, 1]
+
+
 FORGED: dict[str, dict[str, Any]] = {
     "a plan of another user": {},
     "no installment of the plan": {"covers": "9"},

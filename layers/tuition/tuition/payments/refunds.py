@@ -65,7 +65,7 @@ def request(ref: PaymentRef, reason: str) -> tuple[Payment, RefundRequest]:
     In the EU, a request in the withdrawal period is a withdrawal (`withdraw`), so here it is refused.
 
     Repeating an undecided request resumes it. A refund by staff is resumed too, but not shown. Raises `RefundRefused`,
-    `StripeUnavailable`, `WithdrawalUnconfirmed`.
+    `StripeUnavailable`, `WithdrawalUnconfirmed`, `Contended`.
     """
 
     def new_request(before: PaymentState) -> RefundRequest | None:
@@ -74,6 +74,8 @@ def request(ref: PaymentRef, reason: str) -> tuple[Payment, RefundRequest]:
             raise WithdrawalUnconfirmed(CONFIRM_WITHDRAWAL)
         if any(existing.undecided for existing in payment.requests):
             return None
+        if before.plan and before.plan.requested_payment:  # on another payment: it is about the whole plan too
+            raise Contended("A refund of this plan was requested at the same time. Try again.")
         _require_refundable(payment)
         if are_too_many(payment.requests):
             raise RefundRefused("This refund was rejected or withdrawn several times. Contact the school.")
