@@ -8,6 +8,7 @@ import pytest
 from tests.harness import Harness, Student
 from tests.limits import set_limits
 from tests.plan_calls import FIRST, begin, call, consent, offer_plans, pay, read, set_up, started
+from tests.tables.test_staff_plans import PLAN, decide
 from tuition import clock
 from tuition.core import plan_checks, timestamps
 from tuition.core.errors import Conflicted, PaymentInProgress
@@ -334,6 +335,21 @@ def lose(w: Harness, opened: dict[str, Any]) -> None:
     w.tables.delete_item(TableName="payments", Key={"payment_id": {"S": opened["payment_id"]}})
 
 
+def test_the_lost_open_payment_of_a_customer_that_a_restore_has_lost_too_is_closed(
+    tuition: Harness, student: Student
+) -> None:
+    of_plan = announced(tuition, student)
+    lost = pay(tuition, student, of_plan["plan_id"]).body
+    customer = tuition.at_stripe("GET", f"/v1/payment_intents/{lost['payment_intent_id']}")["customer"]
+    lose(tuition, lost)
+    tuition.tables.delete_item(TableName="customers", Key={"user_id": {"S": student.sub}})
+    tuition.tables.delete_item(TableName="stripe_objects", Key={"stripe_id": {"S": customer}})
+    pass_days(tuition, 1)
+    assert charges(tuition, of_plan) == [("2026-04-10", "succeeded")]
+    refused = tuition.pay(lost["payment_intent_id"], may_be_refused=True)
+    assert refused["error"]["code"] == "payment_intent_unexpected_state"
+
+
 def test_staff_charge_no_second_time_what_a_restore_has_lost(tuition: Harness, student: Student) -> None:
     of_plan = announced(tuition, student)
     steps(tuition, student, of_plan, *["insufficient_funds"] * 2)
@@ -376,6 +392,20 @@ def test_a_lost_payment_that_a_bank_is_processing_keeps_its_plan_from_being_char
     pass_days(tuition, 20)
     assert charges(tuition, of_plan) == [("2026-04-09", "succeeded")]
     assert read(tuition, student, of_plan["plan_id"])["schedule"][1]["state"] == "paid"
+
+
+def test_a_paid_payment_that_a_restore_has_lost_is_rebuilt_before_its_plan_is_refunded(
+    tuition: Harness, student: Student, admin: Student
+) -> None:
+    of_plan = announced(tuition, student)
+    pass_days(tuition, 2)
+    second = read(tuition, student, of_plan["plan_id"])["schedule"][1]
+    lose(tuition, second)
+    lose(tuition, of_plan)
+    plan = tuition.admin(admin, PLAN, plan_id=of_plan["plan_id"]).body["plan"]
+    assert decide(tuition, admin, plan, "close", refund="all").status == 200
+    assert tuition.collect()["failed"] == []
+    assert read(tuition, student, of_plan["plan_id"])["refunded"] == 2 * FIRST
 
 
 def test_a_worker_collects_the_plans_of_a_task(tuition: Harness, student: Student) -> None:

@@ -6,7 +6,7 @@ does not for a method of another customer or a detached one.
 """
 
 from collections.abc import Iterable, Mapping, Set
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tuition.core import catalog
 from tuition.core.errors import Contended, MethodInUse, NotFound, StripeRefused, StripeUnavailable, Unprocessable
@@ -17,6 +17,9 @@ from tuition.storage import ledger, limits, queries
 from tuition.storage.queries import Cursor
 from tuition.stripe_gateway import client as stripe_client
 from tuition.stripe_gateway import resolve
+
+if TYPE_CHECKING:
+    from tuition.core.plan import Plan
 
 MAX_GENERATIONS = 8
 """Generations that one create tries."""
@@ -59,12 +62,15 @@ def create(user_id: str, email: str, generation: int) -> Customer:
     raise StripeUnavailable("No customer could be created at Stripe. Try again.", 502)
 
 
-def of_intent(user_id: str, intent_id: str) -> Customer | None:
-    """Return the customer whose payment an intent is, after a restore has lost our record; None if Stripe has none."""
-    customer_id = optional_id(stripe_client.retrieve_intent(intent_id).object, "customer")
+def of_plan(plan: "Plan") -> Customer | None:
+    """Return the customer who paid a plan, after a restore has lost our record; None if Stripe has none any more."""
+    first = ledger.load(plan.payment_ref(plan.first_payment_id)).payment if plan.first_payment_id else None
+    if first is None or first.intent is None:
+        return None
+    customer_id = optional_id(stripe_client.retrieve_intent(first.intent).object, "customer")
     if customer_id is None or stripe_client.retrieve_customer(customer_id).object.get("deleted"):
         return None
-    return Customer(user_id, customer_id, generation=1, email=None)
+    return Customer(plan.user_id, customer_id, generation=1, email=None)
 
 
 def send_email(customer: Customer, email: str) -> None:

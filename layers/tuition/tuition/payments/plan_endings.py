@@ -14,6 +14,7 @@ from tuition.core.errors import (
     Conflicted,
     Contended,
     PaymentInProgress,
+    NotFound,
     RefundRefused,
     Unprocessable,
     WithdrawalUnconfirmed,
@@ -119,7 +120,7 @@ def request_refund(plan_id: str, user_id: str, reason: str | None, payment_id: s
     first_ref = _first_payment(state.existing_plan)
     if state.existing_plan.ended_by != "money_back":
         limits.take_request(user_id, state.limits)
-        first = sync.refresh(first_ref)[0]
+        first = sync.refresh(first_ref, _found(state.existing_plan, first_ref))[0]
         _sync_open(state.existing_plan)
         state = ledger.load_plan(plan_id)
         plan = state.existing_plan
@@ -192,7 +193,7 @@ def _refund_all(state: PaymentState, reason: str | None) -> PaymentState:
         ref = plan.payment_ref(payment_id)
         try:
             refunds.refund_all(ref, reason or refunds.NO_REASON, Actor("request", plan.user_id))
-        except (*refunds.STRIPE_FAILURES, Contended) as error:
+        except (*refunds.STRIPE_FAILURES, Contended, NotFound) as error:  # a restore has lost it: it is rebuilt first
             logger.warning("a refund of a withdrawn plan was not made", payment_id=payment_id, error=str(error))
     return ledger.load_plan(plan.plan_id)
 
@@ -209,6 +210,15 @@ def _refundable_payment(plan: Plan) -> str:
     """Return the id of the first payment of which something can be refunded, else of the one that began the plan."""
     refundable = [(part.number, key) for key, part in plan.parts.items() if part.refundable]
     return min(refundable)[1] if refundable else plan.first_payment_id or ""
+
+
+def _found(plan: Plan, ref: PaymentRef) -> PaymentState:
+    """Read a payment of a plan, which is rebuilt if a restore has lost it."""
+    state = ledger.load(ref)
+    if state.payment:
+        return state
+    restored_plans.close_or_rebuild(plan, [ref])
+    return ledger.load(ref)
 
 
 def _ordered_payment(plan: Plan) -> str | None:

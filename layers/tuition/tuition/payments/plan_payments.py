@@ -202,8 +202,7 @@ def open_payment(
 
 def _lost_customer(plan: Plan, email: str | None) -> Customer:
     """Return the customer who paid this plan, of whom a restore has lost our record."""
-    first = ledger.load(plan.payment_ref(plan.first_payment_id)).payment if plan.first_payment_id else None
-    customer = customers.of_intent(plan.user_id, first.intent) if first and first.intent else None
+    customer = customers.of_plan(plan)
     if customer:
         return customer
     if email is None:

@@ -1,6 +1,10 @@
 """Compare a plan with its payments, which a restore may have separated."""
 
+from collections.abc import Iterable
+
 from tuition.core.payment_state import PaymentState
+from tuition.core.plan import Plan
+from tuition.core.refs import PaymentRef
 from tuition.storage import ledger
 
 
@@ -8,16 +12,24 @@ def compared(plan_id: str, before: PaymentState | None = None) -> PaymentState:
     """Return a plan that agrees with its payments.
 
     An open payment that is missing is closed at Stripe first, or rebuilt if it is paid. Only then does the plan forget
-    it: what is killed in between is repeated by the next call. `before` is the state that the caller has just loaded.
-    Raises `NotFound`, `StripeUnavailable`, `PaymentInProgress` (a bank is processing the payment) or `Contended`.
+    it: what is killed in between is repeated by the next call. One whose money must be refunded is rebuilt too.
+    `before` is the state that the caller has just loaded. Raises `NotFound`, `StripeUnavailable`, `PaymentInProgress`
+    (a bank is processing the payment) or `Contended`.
     """
     state = before or ledger.load_plan(plan_id)
     plan = state.existing_plan
-    missing = [ref for ref in map(plan.payment_ref, plan.open_payments) if ledger.load(ref).payment is None]
+    refs = map(plan.payment_ref, [*plan.open_payments, *plan.money_due])
+    missing = [ref for ref in refs if ledger.load(ref).payment is None]
     if not missing:
         return ledger.recompute_plan(plan_id, state)
-    from tuition.payments import lost_payments  # only after a restore
-
-    for ref in missing:
-        lost_payments.close_or_rebuild(ref, ledger.load_customer(plan.user_id)[0])
+    close_or_rebuild(plan, missing)
     return ledger.recompute_plan(plan_id)
+
+
+def close_or_rebuild(plan: Plan, missing: Iterable[PaymentRef]) -> None:
+    """Rebuild those missing payments of a plan that are paid, and close the others at Stripe. Raises as `compared`."""
+    from tuition.payments import customers, lost_payments  # only after a restore
+
+    customer = ledger.load_customer(plan.user_id)[0] or customers.of_plan(plan)
+    for ref in missing:
+        lost_payments.close_or_rebuild(ref, customer)
