@@ -10,7 +10,7 @@ from tests.acceptance import ACCEPTANCE
 from tests.harness import PAGE, Harness, Student
 from tests.limits import set_limits
 from tests.plan_calls import FIRST, begin, call, consent, offer_plans, pay, read, set_up, started
-from tests.tables.test_collection import DAY, announced, charges, pass_days, steps
+from tests.tables.test_collection import DAY, announced, charges, lose, pass_days, steps
 from tests.tables.test_plans import MEMBER, cancel, choose, consent_of_member, problem
 from tests.tables.test_reconcile import change_price
 from tests.tables.test_sessions import payable_ids
@@ -132,6 +132,74 @@ def test_of_two_requests_at_once_for_the_money_of_a_plan_one_is_stored(
     assert (again.status, again.body["refund_request_payment_id"]) == (202, second["payment_id"])
     requests = [tuition.payment(one["payment_id"]).requests for one in (of_plan, second)]
     assert [len(one) for one in requests] == [0, 1]
+
+
+@pytest.mark.parametrize("by", ["withdrawal", "request"])
+def test_in_the_eu_a_plan_whose_first_payment_was_refunded_is_ended_within_the_period_too(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    of_plan = started(tuition, student)
+    second = pay(tuition, student, of_plan["plan_id"]).body
+    tuition.pay(second["payment_intent_id"])
+    tuition.at_stripe("POST", "/v1/refunds", payment_intent=of_plan["payment_intent_id"])
+    tuition.deliver_all()
+    set_region(monkeypatch, "EU")
+    plan_id = of_plan["plan_id"]
+    if by == "request":
+        requested = cancel(tuition, student, plan_id, reason="moved away")
+        assert (requested.status, requested.body["refund_request_payment_id"]) == (202, second["payment_id"])
+        return
+    for _ in range(2):
+        withdrawn = cancel(tuition, student, plan_id, withdrawal=True, name="Ada")
+        assert (withdrawn.status, withdrawn.body["refunded"], withdrawn.body["grants_access"]) == (
+            200,
+            2 * FIRST,
+            False,
+        )
+    assert [len(tuition.payment(one["payment_id"]).requests) for one in (of_plan, second)] == [0, 1]
+
+
+def test_in_the_eu_the_period_of_a_plan_counts_from_its_first_payment(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_plan = started(tuition, student)
+    set_region(monkeypatch, "EU")
+    assert tuition.status(student, of_plan["payment_id"]).body["withdrawal"]["possible_until"]
+    tuition.advance_time(20 * DAY)
+    second = pay(tuition, student, of_plan["plan_id"]).body
+    tuition.pay(second["payment_intent_id"])
+    tuition.deliver_all()
+    assert tuition.status(student, second["payment_id"]).body["withdrawal"]["possible_until"] is None
+    refused = cancel(tuition, student, of_plan["plan_id"], withdrawal=True, name="Ada")
+    assert problem(refused) == (409, "refund-refused")
+
+
+def test_in_the_eu_a_student_withdraws_while_the_event_of_the_first_debit_is_late(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_plan = begin(tuition, student).body
+    tuition.pay(of_plan["payment_intent_id"], DEBIT)
+    set_region(monkeypatch, "EU")
+    withdrawn = cancel(tuition, student, of_plan["plan_id"], withdrawal=True, name="Ada")
+    assert (withdrawn.status, withdrawn.body["status"]) == (200, "REFUNDED"), withdrawn
+
+
+@pytest.mark.parametrize("region", ["US", "EU"])
+def test_a_plan_whose_payments_a_restore_has_lost_is_refunded_on_its_students_request(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch, region: str
+) -> None:
+    of_plan = started(tuition, student)
+    second = pay(tuition, student, of_plan["plan_id"]).body
+    tuition.pay(second["payment_intent_id"])
+    tuition.deliver_all()
+    set_region(monkeypatch, region)
+    for one in (of_plan, second):
+        lose(tuition, one)
+    body = {"withdrawal": True, "name": "Ada"} if region == "EU" else {}
+    ended = cancel(tuition, student, of_plan["plan_id"], **body)
+    assert (ended.status, ended.body["status"], ended.body["grants_access"]) == (200, "REFUNDED", False), ended
+    tuition.collect()
+    assert read(tuition, student, of_plan["plan_id"])["refunded"] == 2 * FIRST
 
 
 FORGED: dict[str, dict[str, Any]] = {

@@ -8,13 +8,14 @@ import hashlib
 from typing import NamedTuple
 
 from tuition import clock
+from tuition.core import payment as payments
 from tuition.core import plan_decisions, timestamps
 from tuition.core.audit import Actor, AuditEntry
 from tuition.core.errors import (
     Conflicted,
     Contended,
-    PaymentInProgress,
     NotFound,
+    PaymentInProgress,
     RefundRefused,
     Unprocessable,
     WithdrawalUnconfirmed,
@@ -126,7 +127,7 @@ def request_refund(plan_id: str, user_id: str, reason: str | None, payment_id: s
         plan = state.existing_plan
         _require_undisputed(plan)
         in_time = refunds.is_within_window(first)
-        if settings().is_eu and in_time:
+        if settings().is_eu and in_time and payments.may_withdraw(first):
             raise WithdrawalUnconfirmed(refunds.CONFIRM_WITHDRAWAL)
         if _is_for_staff(state) or not in_time:
             if reason is None:
@@ -141,16 +142,15 @@ def request_refund(plan_id: str, user_id: str, reason: str | None, payment_id: s
 def withdraw(plan_id: str, user_id: str, name: str, email: str | None, reason: str | None) -> Ending:
     """Handle a student's withdrawal from the contract of a whole plan, in the EU. Repeating it changes nothing.
 
-    The period starts with the first payment, on which the withdrawal is stored, also while a bank is processing it.
-    Raises as `refunds.withdraw`.
+    The period starts with the first payment, also while a bank is processing it. Raises as `refunds.withdraw`.
     """
     plan = own_plans.load(plan_id, user_id).existing_plan
     try:
         _sync_open(plan)
     except _NOT_SYNCED as error:  # a withdrawal needs no answer of Stripe's
         logger.warning("a withdrawal was not preceded by a sync", plan_id=plan_id, error=str(error))
-    ordered = _ordered_payment(plan)
-    refunds.withdraw(plan.payment_ref(ordered) if ordered else _first_payment(plan), name, email, reason)
+    ref = _payment_to_withdraw(ledger.load_plan(plan_id).existing_plan)
+    refunds.withdraw(ref, name, email, reason)
     return Ending(_refund_all(ledger.load_plan(plan_id), reason))
 
 
@@ -224,6 +224,21 @@ def _found(plan: Plan, ref: PaymentRef) -> PaymentState:
 def _ordered_payment(plan: Plan) -> str | None:
     """Return the id of the first payment if a bank is processing it, so that nothing of the plan is paid yet."""
     return next((key for key, part in plan.parts.items() if part.processing and not plan.started), None)
+
+
+def _payment_to_withdraw(plan: Plan) -> PaymentRef:
+    """Return the payment on which a withdrawal is stored: the first one, also while a bank is processing it.
+
+    If all the money of the first is back, it is the next payment that has money, within the period of the first.
+    """
+    withdrawn = next((key for key, part in plan.parts.items() if part.withdrawn), None)
+    named = withdrawn or _ordered_payment(plan)
+    if named:
+        return plan.payment_ref(named)
+    first = _found(plan, _first_payment(plan)).existing
+    if payments.may_withdraw(first) or not refunds.is_within_window(first):
+        return first.ref
+    return plan.payment_ref(_refundable_payment(plan))
 
 
 def _require_no_withdrawal(plan: Plan) -> None:

@@ -135,16 +135,20 @@ def _agreed(name: str) -> Callable[[PaymentView], Any]:
     return lambda view: (_agreed_terms(view) or {}).get(name)
 
 
+def _opens_window(payment: Payment) -> bool:
+    """Whether the refund window counts from this payment. A plan is refunded as a whole: its first payment opens it."""
+    return payment.plan is None or 1 in payment.covers
+
+
 def _refundable_until(view: PaymentView) -> str | None:
     """Return until when a refund request is granted at once, unless an earlier payment of the track was refunded.
 
-    None if the student cannot request a refund, and for a bank debit, for which staff always decide. A plan is refunded
-    as a whole, until some days after its first payment.
+    None if the student cannot request a refund, and for a bank debit, for which staff always decide.
     """
     paid_at = view.payment.paid_at
-    if view.payment.plan and 1 not in view.payment.covers:
+    if paid_at is None or not _opens_window(view.payment):
         return None
-    if paid_at is None or view.payment.is_bank_debit or not payments.may_request_refund(view.payment):
+    if view.payment.is_bank_debit or not payments.may_request_refund(view.payment):
         return None
     return timestamps.iso(timestamps.epoch(paid_at) + settings().refund_days * 86400)
 
@@ -253,7 +257,7 @@ def student_json(payment: Payment) -> dict[str, Any]:
 def _withdrawal_json(payment: Payment) -> dict[str, Any]:
     """Return until when the student can withdraw from the contract; after they have, what they submitted and when."""
     until = None
-    if settings().is_eu and payment.ordered_at and payments.may_withdraw(payment):
+    if settings().is_eu and _opens_window(payment) and payment.ordered_at and payments.may_withdraw(payment):
         until = timestamps.iso(timestamps.epoch(payment.ordered_at) + settings().refund_days * 86400)
     withdrawn = payment.facts.withdrawn
     return {
