@@ -113,6 +113,19 @@ def test_staff_list_and_add_up_plans_by_status_due_day_kind_and_student(
     assert [one["transition"] for one in queries.audit_trail(support.sub)] == [{"read": {"users": [student.sub]}}]
 
 
+def test_a_plan_that_ended_unpaid_is_due_on_no_day_and_listed_last(
+    tuition: Harness, student: Student, admin: Student, details: Callable[[str], dict[str, Any]]
+) -> None:
+    ended = started(tuition, student)["plan_id"]
+    tuition.advance_time(DAY)
+    running = started(tuition, student, track="FSD", consent=consent(tuition, "FSD"))["plan_id"]
+    assert ids(tuition, admin) == [ended, running]
+    assert decide(tuition, admin, details(ended)["plan"], "close", refund="none").body["plan"]["next"] is None
+    assert ids(tuition, admin) == [running, ended]
+    assert ids(tuition, admin, due_to="2026-12-31") == [running]
+    assert ids(tuition, admin, status="CLOSED") == [ended]
+
+
 def totals(w: Harness, admin: Student, **query: str) -> dict[str, int]:
     """Return the numbers of a list, added up over all answers."""
     sums: Counter[str] = Counter()

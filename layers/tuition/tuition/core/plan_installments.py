@@ -35,7 +35,12 @@ def installments(plan: Plan, today: str | None = None) -> list[Installment]:
 
 
 def next_due(plan: Plan) -> str | None:
-    """Return the earliest day on which an installment is due that is owed; None if none is, or no day is known."""
+    """Return the earliest day on which an installment is due that is owed; None if none is, or no day is known.
+
+    A plan that has ended owes nothing, unless its student can still pay to continue.
+    """
+    if not plan.payable:
+        return None
     return min((day for seq in plan.owed if (day := plan_schedule.due_day(plan, seq))), default=None)
 
 
