@@ -1,7 +1,7 @@
 """Staff list, read and decide about payment plans, and forecast the cash that they bring in."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from tuition.core import emails, timestamps
 from tuition.core.errors import Unprocessable
 from tuition.payments import plan_decisions
 from tuition.storage import effects, queries
+from tuition.storage.dynamodb import Partition
 from tuition.storage.effects import Effect
 from tuition.storage.items import EMAILS
 from tuition.views import exports, payment_list, plan_list
@@ -124,6 +125,29 @@ def test_a_plan_that_ended_unpaid_is_due_on_no_day_and_listed_last(
     assert ids(tuition, admin) == [running, ended]
     assert ids(tuition, admin, due_to="2026-12-31") == [running]
     assert ids(tuition, admin, status="CLOSED") == [ended]
+
+
+@pytest.mark.parametrize("day", ["2026-04-10", "2026-05-10"])
+def test_a_plan_that_changes_while_the_index_is_read_is_listed_and_counted_once(
+    tuition: Harness, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch, day: str
+) -> None:
+    plan_id = started(tuition, student)["plan_id"]
+    read_index = queries.sort_keys_between
+
+    def read_while_it_changes(partition: Partition, *args: Any, **more: Any) -> Iterator[str]:
+        yield from read_index(partition, *args, **more)
+        if partition in queries.plans_by_status("LATE"):
+            yield f"{day}#{plan_id}"
+
+    monkeypatch.setattr(queries, "sort_keys_between", read_while_it_changes)
+    assert ids(tuition, admin) == [plan_id]
+    rows = tuition.admin(admin, FORECAST).body["months"]
+    assert sum(row["due"] for row in rows) == REST
+    for batch in (100, 1):
+        monkeypatch.setattr(plan_list, "TOTALS_BATCH", batch)
+        assert totals(tuition, admin) == {
+            "plans": 1, "read": 1, "received": FIRST, "outstanding": REST, "refunded": 0, "lost": 0,
+        }  # fmt: skip
 
 
 def totals(w: Harness, admin: Student, **query: str) -> dict[str, int]:

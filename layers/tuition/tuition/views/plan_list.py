@@ -154,15 +154,21 @@ def _positions(chosen: PlanFilters, after: Cursor | None, page_size: int) -> Ite
 
 
 def by_due(partitions: list[Partition], low: str, high: str, after: Cursor | None, page_size: int) -> Iterator[Cursor]:
-    """Yield the position of each plan of these partitions whose `due_at` is in a range, the earliest first."""
+    """Yield the position of each plan of these partitions whose `due_at` is in a range, the earliest first.
+
+    A plan that changes meanwhile can be in two partitions, or at two days. Only its first position counts.
+    """
     position = after.due_after() if after else ""
     low = max(low, position)
     if low > high:
         return
     walks = [queries.sort_keys_between(one, low, high, page_size, ascending=True) for one in partitions]
+    passed = {position.partition("#")[2]}
     for key in heapq.merge(*walks):
-        if key != position:
-            yield Cursor("due", key, key.partition("#")[2])
+        plan_id = key.partition("#")[2]
+        if plan_id not in passed:
+            passed.add(plan_id)
+            yield Cursor("due", key, plan_id)
 
 
 def _newest_first(sources: list[Partition | str], before: str | None, page_size: int) -> Iterator[Cursor]:
