@@ -420,8 +420,9 @@ def list_plans(request: Request, actor: Identity) -> Reply:
     from tuition.views import plan_list, staff_plans
 
     query = request.query(*plan_list.LIST_QUERY)
-    page = staff_plans.listed(query, request.limit(query))
-    if query.get("q"):
+    chosen = plan_list.parse(query)
+    page = staff_plans.listed(chosen, request.limit(query), query.get("cursor"))
+    if chosen.q:
         recorded_reads.record(actor.user_id, (plan["user_id"] for plan in page["plans"]))
     return Reply(200, page)
 
@@ -431,8 +432,9 @@ def read_plan_totals(request: Request, actor: Identity) -> Reply:
     from tuition.views import plan_list
 
     query = request.query(*plan_list.TOTALS_QUERY)
-    totals, users = plan_list.totals(plan_list.parse(query), query.get("cursor"))
-    if query.get("q"):
+    chosen = plan_list.parse(query)
+    totals, users = plan_list.totals(chosen, query.get("cursor"))
+    if chosen.q:
         recorded_reads.record(actor.user_id, users)
     return Reply(200, totals)
 

@@ -20,6 +20,7 @@ from tuition.storage.items import EMAILS
 from tuition.views import exports, payment_list, plan_list
 
 PLANS, PLAN = "GET /api/admin/plans", "GET /api/admin/plans/{plan_id}"
+TOTALS = "GET /api/admin/plans/totals"
 FORECAST, PAYMENT = "GET /api/admin/plans/forecast", "GET /api/admin/payments/{payment_id}"
 DAY = 86_400
 
@@ -150,11 +151,18 @@ def test_a_plan_that_changes_while_the_index_is_read_is_listed_and_counted_once(
         }  # fmt: skip
 
 
+def test_a_blank_search_is_no_read_of_personal_data(tuition: Harness, student: Student, support: Student) -> None:
+    started(tuition, student)
+    for route, count in ((PLANS, lambda body: len(body["plans"])), (TOTALS, lambda body: body["plans"])):
+        assert count(tuition.admin(support, route, query={"q": " "}).body) == 1
+    assert queries.audit_trail(support.sub) == []
+
+
 def totals(w: Harness, admin: Student, **query: str) -> dict[str, int]:
     """Return the numbers of a list, added up over all answers."""
     sums: Counter[str] = Counter()
     while True:
-        answer = w.admin(admin, "GET /api/admin/plans/totals", query=query).body
+        answer = w.admin(admin, TOTALS, query=query).body
         assert answer["read"] <= 2
         sums.update({name: answer[name] for name in ("plans", "read")})
         for one in answer["sums"]:

@@ -30,6 +30,7 @@ from tuition.storage import ledger, queries, switches
 from tuition.storage.queries import Cursor
 from tuition.views import payment_list, plan_json, plan_list
 from tuition.views.payment_json import PaymentView
+from tuition.views.plan_list import PlanFilters
 
 CollectRefusal = WhyNone | Literal["stopped"]
 """Why a plan cannot be charged now. `stopped`: staff have stopped the charges of all plans."""
@@ -42,9 +43,9 @@ FORECAST_BATCH, BATCHES_PER_ANSWER = 100, 5
 """Plans of one batch of the forecast, and batches of one answer."""
 
 
-def listed(query: Mapping[str, str], limit: int) -> dict[str, Any]:
+def listed(chosen: PlanFilters, limit: int, cursor: str | None) -> dict[str, Any]:
     """Return a page of plans. Raises `Unprocessable`."""
-    page, next_cursor = plan_list.page(plan_list.parse(query), limit, query.get("cursor"))
+    page, next_cursor = plan_list.page(chosen, limit, cursor)
     return {"plans": with_emails(page), "next_cursor": next_cursor}
 
 
