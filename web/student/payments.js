@@ -46,7 +46,7 @@ function planItem(plan, title) {
   const { chip, sentence } = describePlan(plan);
   const [kind, drawing, text] = chip;
   const due = duePayment(plan);
-  const paid = money(received - refunded - lost, currency);
+  const paid = money(Math.max(0, received - refunded - lost), currency); // a dispute can take refunded money again
   const pay = due && h("a", { class: "button", href: `#/plans/${id}/pay/${due.what}` }, words.pay(money(due.amount, currency)));
   return h(
     "li",
