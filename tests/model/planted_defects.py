@@ -793,6 +793,6 @@ LIFE_DEFECTS = {
     old_key_is_reused_with_another_method: 2,
     test_plan_defects.failed_refund_restarts_the_collection: 75,
     older_plan_forgets_its_records: 190,
-    withdrawal_from_the_contract_leaves_the_plan_running: 4,
+    withdrawal_from_the_contract_leaves_the_plan_running: 20,
 }
 """The defects that the search of lives must find, each with the seed of a schedule that shows it."""
