@@ -202,6 +202,34 @@ def test_a_plan_whose_payments_a_restore_has_lost_is_refunded_on_its_students_re
     assert read(tuition, student, of_plan["plan_id"])["refunded"] == 2 * FIRST
 
 
+def test_a_refund_request_for_a_payment_that_a_restore_has_lost_is_stored_on_the_rebuilt_one(
+    tuition: Harness, student: Student
+) -> None:
+    of_plan = started(tuition, student)
+    second = pay(tuition, student, of_plan["plan_id"]).body
+    tuition.pay(second["payment_intent_id"])
+    tuition.at_stripe("POST", "/v1/refunds", payment_intent=of_plan["payment_intent_id"])
+    tuition.deliver_all()
+    lose(tuition, second)
+    requested = cancel(tuition, student, of_plan["plan_id"], reason="moved away")
+    assert (requested.status, requested.body["refund_request_payment_id"]) == (202, second["payment_id"]), requested
+
+
+def test_in_the_eu_a_withdrawal_waits_for_a_first_debit_that_a_restore_has_lost(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_plan = begin(tuition, student).body
+    tuition.pay(of_plan["payment_intent_id"], DEBIT)
+    tuition.deliver_all()
+    lose(tuition, of_plan)
+    set_region(monkeypatch, "EU")
+    declaration = {"withdrawal": True, "name": "Ada"}
+    assert problem(cancel(tuition, student, of_plan["plan_id"], **declaration)) == (409, "payment-in-progress")
+    tuition.advance_time(6 * DAY)
+    tuition.deliver_all()
+    assert cancel(tuition, student, of_plan["plan_id"], **declaration).body["status"] == "REFUNDED"
+
+
 FORGED: dict[str, dict[str, Any]] = {
     "a plan of another user": {},
     "no installment of the plan": {"covers": "9"},

@@ -133,7 +133,7 @@ def request_refund(plan_id: str, user_id: str, reason: str | None, payment_id: s
             if reason is None:
                 raise Unprocessable("Say why: the school decides about your request.", field="reason")
             ref = plan.payment_ref(plan.requested_payment or payment_id or _refundable_payment(plan))
-            payment, request = refunds.request(ref, reason)
+            payment, request = refunds.request(_found(plan, ref).existing.ref, reason)
             return Ending(ledger.load_plan(plan_id), payment, request)
         state = ledger.update_plan(plan_id, lambda current: _withdrawn(current, user_id))
     return Ending(_refund_all(state, reason))
@@ -234,7 +234,7 @@ def _payment_to_withdraw(plan: Plan) -> PaymentRef:
     withdrawn = next((key for key, part in plan.parts.items() if part.withdrawn), None)
     named = withdrawn or _ordered_payment(plan)
     if named:
-        return plan.payment_ref(named)
+        return _found(plan, plan.payment_ref(named)).existing.ref
     first = _found(plan, _first_payment(plan)).existing
     if payments.may_withdraw(first) or not refunds.is_within_window(first):
         return first.ref

@@ -74,7 +74,7 @@ def request(ref: PaymentRef, reason: str) -> tuple[Payment, RefundRequest]:
             raise WithdrawalUnconfirmed(CONFIRM_WITHDRAWAL)
         if any(existing.undecided for existing in payment.requests):
             return None
-        if before.plan and before.plan.requested_payment:  # on another payment: it is about the whole plan too
+        if before.plan and before.plan.requested_payment not in (None, payment.payment_id):  # about the whole plan too
             raise Contended("A refund of this plan was requested at the same time. Try again.")
         _require_refundable(payment)
         if are_too_many(payment.requests):
