@@ -151,6 +151,16 @@ def test_a_plan_that_changes_while_the_index_is_read_is_listed_and_counted_once(
         }  # fmt: skip
 
 
+def test_a_student_whose_address_changes_is_found_although_the_index_has_a_payment_twice(
+    tuition: Harness, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan_id = started(tuition, student)["plan_id"]
+    search = queries.emails_with_prefix
+    monkeypatch.setattr(queries, "emails_with_prefix", lambda *args: (one for one in search(*args) for _ in range(2)))
+    assert ids(tuition, admin, q=f"{student.sub}@") == [plan_id]
+    assert queries.plans_by_id([plan_id] * 2) == queries.plans_by_id([plan_id])
+
+
 def test_a_blank_search_is_no_read_of_personal_data(tuition: Harness, student: Student, support: Student) -> None:
     started(tuition, student)
     for route, count in ((PLANS, lambda body: len(body["plans"])), (TOTALS, lambda body: body["plans"])):

@@ -249,16 +249,20 @@ def _is_time(text: str) -> bool:
 # --- payments ---
 
 
-def payments_by_id(payment_ids: list[str]) -> list[PaymentItem]:
-    """Read payments, strongly consistent, in this order. Payments that do not exist are left out."""
-    raw = dynamodb.batch_get({PaymentItem: [keys.payment_key(i) for i in payment_ids]})[PaymentItem]
+def payments_by_id(payment_ids: Iterable[str]) -> list[PaymentItem]:
+    """Read payments, strongly consistent, each once, in this order. Payments that do not exist are left out.
+
+    An index can have an id twice while its item changes. DynamoDB refuses a batch that has a key twice.
+    """
+    ids = list(dict.fromkeys(payment_ids))
+    raw = dynamodb.batch_get({PaymentItem: [keys.payment_key(i) for i in ids]})[PaymentItem]
     items = {item["payment_id"]["S"]: PaymentItem.from_raw_data(item) for item in raw}
-    return [items[i] for i in payment_ids if i in items]
+    return [items[i] for i in ids if i in items]
 
 
 def plans_by_id(plan_ids: Iterable[str]) -> "list[Plan]":
-    """Read plans, strongly consistent, in this order. Plans that do not exist are left out."""
-    ids = list(plan_ids)
+    """Read plans, strongly consistent, each once, in this order. Plans that do not exist are left out."""
+    ids = list(dict.fromkeys(plan_ids))
     raw = dynamodb.batch_get({PlanItem: [keys.plan_key(plan_id) for plan_id in ids]})[PlanItem]
     plans = {item["plan_id"]["S"]: mapping.plan_from_raw(item) for item in raw}
     return [plans[plan_id] for plan_id in ids if plan_id in plans]
