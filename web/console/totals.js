@@ -38,17 +38,24 @@ async function addUp(list, filters, show) {
   } while (cursor && total.read < MAX_READ);
 }
 
-/** The button, and then what it has counted, of the `list` of payments or plans. It starts again with other filters. */
+/** The button, and what it has counted of the `list` of payments or plans, until a filter or one of them changes. */
 export function Totals({ list, filters }) {
   const key = JSON.stringify(filters);
-  const shown = useRef(key);
+  const run = useRef(0); // the number of the newest count
   const [state, set] = useState({});
   useEffect(() => {
-    shown.current = key;
-    set({});
+    const forget = () => {
+      run.current += 1;
+      set({});
+    };
+    forget();
+    window.addEventListener("payment-changed", forget);
+    return () => window.removeEventListener("payment-changed", forget);
   }, [key]);
   const count = async () => {
-    const isCurrent = () => shown.current === key;
+    run.current += 1;
+    const own = run.current;
+    const isCurrent = () => run.current === own;
     set({ busy: true });
     try {
       await addUp(list, filters, (total) => isCurrent() && (set({ busy: true, total }), true));
