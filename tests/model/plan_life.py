@@ -511,7 +511,7 @@ class Life:
         sim = self.sim
         pending = [*self.undelivered, *[one for one in events or [] if one["type"] in stripe_events.SUBSCRIBED]]
         self.undelivered.clear()
-        for _ in range(20):
+        for _ in range(25):  # a minute, and a few rounds for what follows
             for event in pending:
                 stripe_events.apply(event)
             sim.pass_time(3)

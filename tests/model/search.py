@@ -311,7 +311,7 @@ def deliver_until_quiet(sim: Simulation, events: list[dict[str, Any]]) -> None:
     """Deliver these events in order, then those that Stripe creates meanwhile, until Stripe has nothing left to do."""
     sim.stripe.account.faults.clear()
     sim.new_events()
-    for _ in range(20):
+    for _ in range(25):  # a minute, and a few rounds for what follows
         for event in events:
             stripe_events.apply(event)
         sim.pass_time(3)

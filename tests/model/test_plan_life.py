@@ -64,7 +64,7 @@ def test_the_life_of_a_plan_holds_its_properties_at_full_size(part: int, record_
 
 
 @pytest.mark.property
-@pytest.mark.parametrize("seed", [168, 870, 996, 2893, 3087, 4622])
+@pytest.mark.parametrize("seed", [168, 870, 996, 2893, 3087, 4622, 6054])
 def test_a_life_that_once_violated_a_property_holds_it(seed: int) -> None:
     result = run_life(seed)
     assert not result.problems, report(result)
