@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from tuition.core.payment_state import PaymentState
 from tuition.core.plan import Plan
 from tuition.core.refs import PaymentRef
-from tuition.storage import ledger
+from tuition.storage import ledger, queries
 
 
 def compared(plan_id: str, before: PaymentState | None = None) -> PaymentState:
@@ -18,8 +18,9 @@ def compared(plan_id: str, before: PaymentState | None = None) -> PaymentState:
     """
     state = before or ledger.load_plan(plan_id)
     plan = state.existing_plan
-    refs = map(plan.payment_ref, [*plan.open_payments, *plan.money_due])
-    missing = [ref for ref in refs if ledger.load(ref).payment is None]
+    needed = [*plan.open_payments, *plan.money_due]
+    stored = {item.payment_id for item in queries.payments_by_id(needed)}
+    missing = [plan.payment_ref(payment_id) for payment_id in needed if payment_id not in stored]
     if not missing:
         return ledger.recompute_plan(plan_id, state)
     close_or_rebuild(plan, missing)
