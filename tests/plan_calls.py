@@ -1,6 +1,6 @@
 """The calls of a student with a payment plan, and a catalog that offers plans."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -83,3 +83,24 @@ def set_up(w: Harness, student: Student, plan_id: str, method: str = "pm_card_ma
     confirmed = w.at_stripe("POST", f"/v1/setup_intents/{setup.body['setup_intent_id']}/confirm", **params)
     assert confirmed["status"] == "succeeded", confirmed
     return str(confirmed["payment_method"])
+
+
+def paid_twice_and_refunded_once(w: Harness, student: Student) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Begin a plan, pay its second installment, and refund the first one in the dashboard. Return both payments."""
+    first = started(w, student)
+    second = pay(w, student, first["plan_id"]).body
+    w.pay(second["payment_intent_id"])
+    w.at_stripe("POST", "/v1/refunds", payment_intent=first["payment_intent_id"])
+    w.deliver_all()
+    return first, second
+
+
+def lose(w: Harness, opened: Mapping[str, Any]) -> None:
+    """Take a payment out of the tables, as a restore does."""
+    w.tables.delete_item(TableName="payments", Key={"payment_id": {"S": opened["payment_id"]}})
+
+
+def require_closed(w: Harness, opened: Mapping[str, Any]) -> None:
+    """Check that a payment can no longer be paid at Stripe."""
+    refused = w.pay(opened["payment_intent_id"], may_be_refused=True)
+    assert refused["error"]["code"] == "payment_intent_unexpected_state"

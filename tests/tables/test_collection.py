@@ -7,7 +7,7 @@ import pytest
 
 from tests.harness import Harness, Student
 from tests.limits import set_limits
-from tests.plan_calls import FIRST, begin, call, consent, offer_plans, pay, read, set_up, started
+from tests.plan_calls import FIRST, begin, call, consent, lose, offer_plans, pay, read, require_closed, set_up, started
 from tests.tables.test_staff_plans import PLAN, decide
 from tuition import clock
 from tuition.core import plan_checks, timestamps
@@ -199,8 +199,7 @@ def test_student_and_collector_pay_with_one_intent(tuition: Harness, student: St
     opened = pay(tuition, student, of_plan["plan_id"]).body
     pass_days(tuition, 1)
     assert charges(tuition, of_plan) == [("2026-04-10", "succeeded")]
-    refused = tuition.pay(opened["payment_intent_id"], may_be_refused=True)
-    assert refused["error"]["code"] == "payment_intent_unexpected_state"
+    require_closed(tuition, opened)
 
 
 @pytest.mark.parametrize(("month", "record_type"), [(3, "plan.announced.card_expires"), (4, "plan.announced")])
@@ -309,7 +308,7 @@ def test_an_installment_is_not_paid_again_after_a_restore_of_the_payments_alone(
     tuition.pay(second["payment_intent_id"])
     tuition.deliver_all()
     if lost == "everything":
-        tuition.tables.delete_item(TableName="payments", Key={"payment_id": {"S": second["payment_id"]}})
+        lose(tuition, second)
     else:
         tuition.tables.put_item(TableName="payments", Item=before)
     pass_days(tuition, 24)
@@ -323,16 +322,10 @@ def test_the_open_payment_that_a_restore_has_lost_is_closed_before_another_is_ch
 ) -> None:
     of_plan = announced(tuition, student)
     lost = pay(tuition, student, of_plan["plan_id"]).body
-    tuition.tables.delete_item(TableName="payments", Key={"payment_id": {"S": lost["payment_id"]}})
+    lose(tuition, lost)
     pass_days(tuition, 1)
     assert charges(tuition, of_plan) == [("2026-04-10", "succeeded")]
-    refused = tuition.pay(lost["payment_intent_id"], may_be_refused=True)
-    assert refused["error"]["code"] == "payment_intent_unexpected_state"
-
-
-def lose(w: Harness, opened: dict[str, Any]) -> None:
-    """Take a payment out of the tables, as a restore does."""
-    w.tables.delete_item(TableName="payments", Key={"payment_id": {"S": opened["payment_id"]}})
+    require_closed(tuition, lost)
 
 
 def test_the_lost_open_payment_of_a_customer_that_a_restore_has_lost_too_is_closed(
@@ -346,8 +339,7 @@ def test_the_lost_open_payment_of_a_customer_that_a_restore_has_lost_too_is_clos
     tuition.tables.delete_item(TableName="stripe_objects", Key={"stripe_id": {"S": customer}})
     pass_days(tuition, 1)
     assert charges(tuition, of_plan) == [("2026-04-10", "succeeded")]
-    refused = tuition.pay(lost["payment_intent_id"], may_be_refused=True)
-    assert refused["error"]["code"] == "payment_intent_unexpected_state"
+    require_closed(tuition, lost)
 
 
 def test_staff_charge_no_second_time_what_a_restore_has_lost(tuition: Harness, student: Student) -> None:
@@ -358,8 +350,7 @@ def test_staff_charge_no_second_time_what_a_restore_has_lost(tuition: Harness, s
     lose(tuition, lost)
     ordered = collection.charge_now(of_plan["plan_id"], walk.stripe_now(), "staff-1")
     assert ordered.attempt.payment_id != lost["payment_id"]
-    refused = tuition.pay(lost["payment_intent_id"], may_be_refused=True)
-    assert refused["error"]["code"] == "payment_intent_unexpected_state"
+    require_closed(tuition, lost)
 
 
 def test_a_lost_payment_is_closed_by_the_next_run_if_stripe_was_down_at_the_first(
@@ -374,8 +365,7 @@ def test_a_lost_payment_is_closed_by_the_next_run_if_stripe_was_down_at_the_firs
     tuition.at_stripe("DELETE", "/_sim/calls")
     tuition.collect()
     assert charges(tuition, of_plan) == [("2026-04-10", "succeeded")]
-    refused = tuition.pay(lost["payment_intent_id"], may_be_refused=True)
-    assert refused["error"]["code"] == "payment_intent_unexpected_state"
+    require_closed(tuition, lost)
 
 
 def test_a_lost_payment_that_a_bank_is_processing_keeps_its_plan_from_being_charged(

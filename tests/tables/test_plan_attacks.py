@@ -9,8 +9,20 @@ import pytest
 from tests.acceptance import ACCEPTANCE
 from tests.harness import PAGE, Harness, Student
 from tests.limits import set_limits
-from tests.plan_calls import FIRST, begin, call, consent, offer_plans, pay, read, set_up, started
-from tests.tables.test_collection import DAY, announced, charges, lose, pass_days, steps
+from tests.plan_calls import (
+    FIRST,
+    begin,
+    call,
+    consent,
+    lose,
+    offer_plans,
+    paid_twice_and_refunded_once,
+    pay,
+    read,
+    set_up,
+    started,
+)
+from tests.tables.test_collection import DAY, announced, charges, pass_days, steps
 from tests.tables.test_plans import MEMBER, cancel, choose, consent_of_member, problem
 from tests.tables.test_reconcile import change_price
 from tests.tables.test_sessions import payable_ids
@@ -138,11 +150,7 @@ def test_of_two_requests_at_once_for_the_money_of_a_plan_one_is_stored(
 def test_in_the_eu_a_plan_whose_first_payment_was_refunded_is_ended_within_the_period_too(
     tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
-    of_plan = started(tuition, student)
-    second = pay(tuition, student, of_plan["plan_id"]).body
-    tuition.pay(second["payment_intent_id"])
-    tuition.at_stripe("POST", "/v1/refunds", payment_intent=of_plan["payment_intent_id"])
-    tuition.deliver_all()
+    of_plan, second = paid_twice_and_refunded_once(tuition, student)
     set_region(monkeypatch, "EU")
     plan_id = of_plan["plan_id"]
     if by == "request":
@@ -205,11 +213,7 @@ def test_a_plan_whose_payments_a_restore_has_lost_is_refunded_on_its_students_re
 def test_a_refund_request_for_a_payment_that_a_restore_has_lost_is_stored_on_the_rebuilt_one(
     tuition: Harness, student: Student
 ) -> None:
-    of_plan = started(tuition, student)
-    second = pay(tuition, student, of_plan["plan_id"]).body
-    tuition.pay(second["payment_intent_id"])
-    tuition.at_stripe("POST", "/v1/refunds", payment_intent=of_plan["payment_intent_id"])
-    tuition.deliver_all()
+    of_plan, second = paid_twice_and_refunded_once(tuition, student)
     lose(tuition, second)
     requested = cancel(tuition, student, of_plan["plan_id"], reason="moved away")
     assert (requested.status, requested.body["refund_request_payment_id"]) == (202, second["payment_id"]), requested

@@ -7,7 +7,21 @@ import pytest
 
 from tests.harness import Harness, Response, Student
 from tests.limits import set_limits
-from tests.plan_calls import FIRST, REST, begin, call, consent, listed, offer_plans, pay, read, set_up, started
+from tests.plan_calls import (
+    FIRST,
+    REST,
+    begin,
+    call,
+    consent,
+    listed,
+    lose,
+    offer_plans,
+    paid_twice_and_refunded_once,
+    pay,
+    read,
+    set_up,
+    started,
+)
 from tests.tables.test_sessions import open_session, pay_session, payable_ids
 from tuition.core import timestamps
 from tuition.payments import opening
@@ -130,7 +144,7 @@ def test_an_open_plan_that_a_restore_has_lost_keeps_no_student_from_beginning(
     if "plans" in lost:
         tuition.tables.delete_item(TableName="plans", Key={"plan_id": {"S": opened["plan_id"]}})
     if "payments" in lost:
-        tuition.tables.delete_item(TableName="payments", Key={"payment_id": {"S": opened["payment_id"]}})
+        lose(tuition, opened)
     for subject in (opened["plan_id"], opened["payment_id"]) if "audit" in lost else ():
         for item in queries.audit_items(subject):
             tuition.tables.delete_item(TableName="audit", Key={name: item[name] for name in ("subject", "sort_key")})
@@ -154,7 +168,7 @@ def test_a_plan_whose_open_payment_a_restore_has_lost_is_read_and_ended(
 ) -> None:
     opened = started(tuition, student) if is_started else begin(tuition, student).body
     lost = pay(tuition, student, opened["plan_id"]).body if is_started else opened
-    tuition.tables.delete_item(TableName="payments", Key={"payment_id": {"S": lost["payment_id"]}})
+    lose(tuition, lost)
     assert read(tuition, student, opened["plan_id"])["status"] == read_as
     ended = cancel(tuition, student, opened["plan_id"])
     assert (ended.status, ended.body["status"]) == (200, ended_as), ended
@@ -166,7 +180,7 @@ def test_an_installment_that_a_restore_has_lost_is_closed_before_its_student_pay
 ) -> None:
     plan_id = started(tuition, student)["plan_id"]
     lost = pay(tuition, student, plan_id).body
-    tuition.tables.delete_item(TableName="payments", Key={"payment_id": {"S": lost["payment_id"]}})
+    lose(tuition, lost)
     again = pay(tuition, student, plan_id)
     assert (again.status, payable_ids(tuition, student)) == (201, [again.body["payment_intent_id"]])
 
@@ -572,11 +586,7 @@ def test_staff_decide_where_they_decide_about_a_payment_without_a_plan(
 def test_a_refund_request_is_stored_where_money_is_left_and_the_plan_names_the_payment(
     tuition: Harness, student: Student
 ) -> None:
-    opened = started(tuition, student)
-    second = pay(tuition, student, opened["plan_id"]).body
-    tuition.pay(second["payment_intent_id"])
-    tuition.at_stripe("POST", "/v1/refunds", payment_intent=opened["payment_intent_id"])
-    tuition.deliver_all()
+    opened, second = paid_twice_and_refunded_once(tuition, student)
     tuition.advance_time(20 * DAY)
     for _ in range(2):
         canceled = cancel(tuition, student, opened["plan_id"], reason="moved away")
